@@ -1,0 +1,132 @@
+"""Train EfficientFCN on PASCAL Context, or, with no arguments, on the built-in sample scenes in a few minutes.
+
+    python examples/train_pcontext.py
+    python examples/train_pcontext.py --data ROOT --backbone resnet101 --weights FILE --device cuda
+
+The first runs on any CPU. The second is the paper's setting: batch 16, crop 512, 120 epochs, learning rate 0.001,
+n = 256 codewords (section 4.1). The output folder gets checkpoint.npz, steps.csv, evaluation.csv, predictions.png
+and codewords.png. Ctrl-C stops after the step and saves; --resume goes on.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+
+import numpy as np
+
+from minihgd import data, evaluation, models, report, training, weights
+from minihgd.errors import MinihgdError
+
+PAPER = dict(backbone="resnet101", form="paper", codewords=256, epochs=120, batch=16, crop=512, lr=0.001,
+             decoder_factor=10)
+SAMPLE = dict(backbone="resnet18", form="released", codewords=32, epochs=30, batch=8, crop=96, lr=0.05,
+              decoder_factor=1)
+SMALL = dict(width=32, compressed=64, codeword_channels=128)  # a narrow model for the sample scenes
+
+
+def main():
+    args = arguments()
+    train, val = datasets(args)
+    options = {} if args.data else SMALL
+    model = models.build("efficientfcn", args.backbone, len(train.classes), args.codewords, args.form,
+                         seed=args.seed, stem=args.stem, **options)
+    if args.weights:
+        print(f"{args.weights}: {weights.load(model, args.weights, strict=False)}")
+    model.to(args.device)
+    settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr,
+                                 decoder_factor=args.decoder_factor, seed=args.seed)
+    about = dict(model="efficientfcn", backbone=args.backbone, form=args.form, codewords=args.codewords,
+                 stem=args.stem, options=options, classes=list(train.classes))
+    run = training.Run(model, train, settings, args.out, about, lambda m: evaluation.evaluate(m, val), args.workers)
+    if args.resume:
+        run.resume()
+    print(f"{len(train)} training and {len(val)} held-out images, {run.steps} steps from step {run.done}, "
+          f"{sum(p.data.size for p in model.parameters()):,} parameters, results in {args.out}")
+    if not run.train():
+        print("go on with: python " + shlex.join(sys.argv if args.resume else [*sys.argv, "--resume"]))
+        return 130
+    score = run.score or evaluation.evaluate(model, val)
+    print(report.class_table(score, train.classes))
+    print(f"pixel accuracy {score.pixel_accuracy:.3f}, mIoU {score.mean_iou:.3f} on {len(val)} held-out images")
+    draw(model.eval(), val, args.out)
+    return 0
+
+
+def datasets(args):
+    """The training and the held-out data set: sample scenes, or the PASCAL Context in --data."""
+    if not args.data:
+        root = os.path.join(args.cache, f"scenes-{args.seed}")
+        return tuple(data.Cached(data.SampleScenes(root, split, args.seed)) for split in ("train", "val"))
+    options = dict(classes=args.classes, labels=args.labels, png_order=args.png_order)
+    return tuple(data.PascalContext(args.data, split, **options) for split in (args.split, args.val_split))
+
+
+def draw(model, dataset, folder, count=5):
+    """predictions.png: inputs, truths, predictions. codewords.png: weighting maps over their images (Fig. 3)."""
+    chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
+    pairs = [dataset[i] for i in chosen]
+    rows = [(image, label, evaluation.predict(model, image).argmax(axis=2)) for image, label in pairs]
+    report.pictures.save(report.side_by_side(rows, dataset.classes), os.path.join(folder, "predictions.png"))
+    maps = [evaluation.weighting_maps(model, image) for image, _ in pairs]
+    sheet = report.weighting_sheet([image for image, _ in pairs], maps)
+    report.pictures.save(sheet, os.path.join(folder, "codewords.png"))
+    print(f"pictures: {os.path.join(folder, 'predictions.png')}, {os.path.join(folder, 'codewords.png')}")
+
+
+def arguments():
+    """The command line. Where a default depends on --data, both are named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def add(flag, text, default=None, both=None, **more):
+        if both:
+            text += f" (default: {PAPER[both]} with --data, {SAMPLE[both]} without)"
+        elif default is not None:
+            text += f" (default: {default})"
+        parser.add_argument(flag, help=text, default=default, **more)
+
+    add("--data", "folder of PASCAL Context: VOCdevkit/VOC2010 and the labels beside it (default: sample scenes)")
+    add("--classes", "59, or 60 with background as a class", 59, type=int, choices=(59, 60))
+    add("--labels", "which labels to read (default: the first found)", choices=("mat", "json", "png"))
+    add("--png-order", "class order of ready-made PNG labels", choices=("59_labels", "sorted"))
+    add("--split", "images to train on", "train")
+    add("--val-split", "images to score", "val")
+    add("--backbone", "resnet18, 34, 50, 101 or 152", both="backbone")
+    add("--stem", "first layers of the backbone: one 7×7 convolution or three 3×3", "7x7", choices=("7x7", "deep32"))
+    add("--form", "the decoder of the paper's text or of the released code", both="form",
+        choices=("paper", "released"))
+    add("--codewords", "n, the size of the codebook", both="codewords", type=int)
+    add("--weights", "pretrained backbone, .npz or .safetensors in PyTorch's names (default: random weights)")
+    add("--epochs", "passes over the training images", both="epochs", type=float)
+    add("--batch", "images a step", both="batch", type=int)
+    add("--crop", "side of the training crops in pixels", both="crop", type=int)
+    add("--lr", "learning rate of the backbone at the first step", both="lr", type=float)
+    add("--decoder-factor", "the decoder's learning rate over the backbone's", both="decoder_factor", type=float)
+    add("--seed", "of weights, order, augmentation and the sample scenes", 0, type=int)
+    add("--device", "cpu, cuda or cuda:N", "cpu")
+    add("--workers", "threads that prepare batches", 2, type=int)
+    add("--out", "folder for the results; with --resume, the run to go on with (default: the next free of "
+        "runs/pcontext-1, -2, …; with --resume the last of them)")
+    add("--cache", "where the sample scenes are painted", "runs")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+    args = parser.parse_args()
+    for name, value in (PAPER if args.data else SAMPLE).items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    args.out = args.out or numbered_folder("runs/pcontext", args.resume)
+    return args
+
+
+def numbered_folder(base, existing):
+    """The last of base-1, base-2, … that exists, or the first that does not."""
+    number = 1
+    while os.path.exists(f"{base}-{number}"):
+        number += 1
+    return f"{base}-{max(1, number - 1) if existing else number}"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except MinihgdError as error:
+        sys.exit(f"error: {error}")

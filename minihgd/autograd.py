@@ -1,0 +1,208 @@
+"""Reverse-mode differentiation: a tape of operations, walked backwards once.
+
+An `Op` turns arrays into one array and, asked backwards, turns the gradient of its output into the gradients of
+its inputs. Calling an op with tensors records it: the output remembers the op, the op remembers its inputs.
+`Tensor.backward` visits the recorded ops from the last to the first and adds up the gradients that meet at a
+tensor:
+
+    dL/dx = sum over the ops that use x of (d op / d x)^T dL/d(output of op)
+
+Nothing here knows any layer.
+"""
+
+import contextlib
+import itertools
+
+import numpy as np
+
+from . import backend
+
+_recording = True
+_run_instead = None
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def no_grad():
+    """A context in which nothing is recorded and ops keep nothing for a backward pass."""
+    global _recording
+    before, _recording = _recording, False
+    try:
+        yield
+    finally:
+        _recording = before
+
+
+@contextlib.contextmanager
+def run_instead(run):
+    """A context in which `run(op, inputs)` gives an op's output tensor: how a model is costed without computing."""
+    global _run_instead
+    before, _run_instead = _run_instead, run
+    try:
+        yield
+    finally:
+        _run_instead = before
+
+
+class Tensor:
+    """An array whose history is recorded.
+
+    `data` is a NumPy or CuPy array. `grad`, after a backward pass, is an array of the same shape for the leaves
+    (tensors that no op made) with `requires_grad`, and None elsewhere; it adds up over passes until set to None.
+    """
+
+    __array_priority__ = 100  # NumPy leaves `array + tensor` to the tensor
+
+    def __init__(self, data, requires_grad=False):
+        if isinstance(data, Tensor):
+            raise TypeError("Tensor(data) takes an array, found a Tensor; use its .data")
+        self.data = data if backend.is_array(data) else np.asarray(data)
+        if requires_grad and self.data.dtype.kind != "f":
+            raise TypeError(f"only floating-point tensors have gradients, found dtype {self.data.dtype}")
+        self.requires_grad = requires_grad
+        self.grad = None
+        self.op = None  # the op that made it; None for a leaf
+
+    @property
+    def shape(self):
+        return self.data.shape
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    @property
+    def ndim(self):
+        return self.data.ndim
+
+    def numpy(self):
+        """The data as a NumPy array, copied from the GPU if it lives there."""
+        return backend.to_numpy(self.data)
+
+    def backward(self, grad=None):
+        """Add d(self)/d(leaf), contracted with `grad` (same shape as self; 1 for a scalar), to every leaf's `.grad`.
+
+        The tape is consumed: what the ops kept is freed on the way, and a second pass through it raises
+        RuntimeError.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("backward() on a tensor that depends on nothing with requires_grad=True")
+        if grad is None:
+            if self.data.size != 1:
+                raise RuntimeError(f"backward() without a gradient needs a scalar, found shape {self.shape}")
+            grad = backend.of(self.data).xp.ones_like(self.data)
+        grad = backend.of(self.data).xp.asarray(grad, self.dtype)
+        if grad.shape != self.shape:
+            raise ValueError(f"the gradient has shape {grad.shape}, the tensor {self.shape}")
+        if self.op is None:
+            _add_to_leaf(self, grad.copy())
+            return
+        waiting = {self.op: grad}  # gradient of the output of each op still to be visited
+        for op in _newest_first(self.op):
+            dy = waiting.pop(op)
+            for tensor, dx in zip(op.inputs, op.input_gradients(dy), strict=True):
+                if dx is None:
+                    continue
+                dx = np.asarray(dx) if isinstance(dx, np.generic) else dx
+                if tensor.op is None:
+                    # An op may hand back dy itself or a view of it; a leaf's gradient must be its own.
+                    shared = backend.of(dx).xp.may_share_memory(dx, dy)
+                    _add_to_leaf(tensor, dx.copy() if shared else dx)
+                elif tensor.op in waiting:
+                    waiting[tensor.op] = waiting[tensor.op] + dx
+                else:
+                    waiting[tensor.op] = dx
+            op.free()
+
+    def __repr__(self):
+        made_by = f", made by {type(self.op).__name__}" if self.op else ""
+        return f"Tensor({self.data!r}{made_by})"
+
+    # Arithmetic is defined by the ops, which are layers of their own: see ops/__init__.py.
+
+
+def _add_to_leaf(tensor, gradient):
+    tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+
+
+def _newest_first(last):
+    """Every op that `last` depends on, itself included, from the newest to the oldest.
+
+    Ops are numbered as they are recorded and an op's inputs exist before it, so this order visits an op only
+    after everything that uses its output.
+    """
+    found, stack = {last}, [last]
+    while stack:
+        op = stack.pop()
+        if op.inputs is None:
+            raise RuntimeError(f"{type(op).__name__} was already walked backwards; run the forward pass again")
+        for tensor in op.inputs:
+            if tensor is not None and tensor.requires_grad and tensor.op is not None and tensor.op not in found:
+                found.add(tensor.op)
+                stack.append(tensor.op)
+    return sorted(found, key=lambda op: op.number, reverse=True)
+
+
+class Op:
+    """One differentiable operation: `forward(*arrays)` and `backward(dy)`, both on plain arrays.
+
+    Settings go to the constructor. `forward` keeps what `backward` needs with `self.save(name=array)`;
+    `backward` takes it back with `self.saved("name")` and returns one gradient for each input (or just the
+    gradient where there is one input). `self.needs[i]` is False for an input whose gradient nobody wants.
+    `shape(*shapes)` is the output's shape, and `macs(*shapes)` the multiply-accumulates it takes.
+    """
+
+    inputs = None
+    number = None
+    keeps = True  # whether a backward pass may follow
+
+    needs = (True,) * 8  # at a prompt every gradient is wanted
+
+    def __call__(self, *inputs):
+        tensors = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs)
+        if _run_instead is not None:
+            return _run_instead(self, tensors)
+        wanted = tuple(_recording and t is not None and t.requires_grad for t in tensors)
+        self.needs, self.keeps = wanted, any(wanted)
+        output = Tensor(self.forward(*(None if t is None else t.data for t in tensors)))
+        if self.keeps:
+            self.inputs, self.number = tensors, next(_numbers)
+            output.requires_grad, output.op = True, self
+        return output
+
+    def save(self, **arrays):
+        """Keep arrays by name for `backward`; does nothing when no backward pass will follow."""
+        if self.keeps:
+            self._saved = arrays
+
+    def saved(self, *names):
+        """What `save` kept: one array, or a tuple of them."""
+        values = tuple(self._saved[name] for name in names)
+        return values[0] if len(values) == 1 else values
+
+    def input_gradients(self, dy):
+        """`backward(dy)` as a tuple, None where no gradient is wanted."""
+        gradients = self.backward(dy)
+        if not isinstance(gradients, tuple):
+            gradients = (gradients,)
+        gradients += (None,) * (len(self.inputs) - len(gradients))
+        return tuple(g if want else None for g, want in zip(gradients, self.needs, strict=True))
+
+    def free(self):
+        """Let go of inputs and kept arrays: the tape is walked once."""
+        self.inputs = None
+        self._saved = None
+
+    def forward(self, *arrays):
+        raise TypeError(f"{type(self).__name__} has no forward")
+
+    def backward(self, dy):
+        raise TypeError(f"{type(self).__name__} has no backward")
+
+    def shape(self, *shapes):
+        """The output's shape from the inputs' (None for an input left out); by default that of the first."""
+        return shapes[0]
+
+    def macs(self, *shapes):
+        """Multiply-accumulates of `forward`: convolutions and matrix products count, the rest is 0."""
+        return 0

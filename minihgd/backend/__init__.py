@@ -1,0 +1,62 @@
+"""Which arrays: NumPy on "cpu", CuPy on "cuda" or "cuda:1", and the primitives that both provide.
+
+`of(array)` is the module with the primitives for that array: `cpu` or `gpu`. They have the same functions, so an op
+is written once:
+
+    xp                                   numpy or cupy
+    matmul(a, b, ...)                    matrix products, batched or not, with transposes and accumulation
+    column_sums(x), column_dots(x, y)    sums of x and of x·y down the columns of matrices
+    column_moments(x)                    mean and variance of the columns
+    scale_shift(x, scale, shift)         x · scale + shift with a row for the columns
+    relu(x), relu_backward(dy, y)        max(x, 0), and dy where y > 0
+
+`conv` (beside this file) builds convolution from `matmul` and views, for both.
+"""
+
+import numpy as np
+
+from ..errors import SettingError
+from . import cpu
+
+
+def of(array):
+    """The primitives for an array: module `cpu` for NumPy's, `gpu` for CuPy's. Raises TypeError for anything else."""
+    if isinstance(array, (np.ndarray, np.generic)):  # NumPy turns arrays of no axes into numbers
+        return cpu
+    if is_array(array):
+        from . import gpu
+
+        return gpu
+    raise TypeError(f"expected a NumPy or CuPy array, found {type(array).__name__}")
+
+
+def is_array(value):
+    """Whether `value` is a NumPy or a CuPy array (CuPy is not imported to find out)."""
+    return isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy"
+
+
+def module(device):
+    """The primitives for a device's name: "cpu", "cuda" or "cuda:N". Raises SettingError."""
+    if device == "cpu":
+        return cpu
+    kind, _, number = str(device).partition(":")
+    if kind != "cuda" or (number and not number.isdigit()) or str(device).endswith(":"):
+        raise SettingError(f'device: found {device!r}, expected "cpu", "cuda" or "cuda:1"')
+    try:
+        from . import gpu
+    except ImportError as error:
+        raise SettingError(f"device: {device} needs CuPy, which cannot be imported here ({error}); "
+                           "pip install 'minihgd[cuda12]' or [cuda13]") from None
+    gpu.use(int(number or 0))
+    return gpu
+
+
+def to_device(array, device):
+    """`array` on the device named: itself if it is there already, a copy otherwise."""
+    target = module(device)
+    return to_numpy(array) if target is cpu else target.xp.asarray(array)
+
+
+def to_numpy(array):
+    """`array` as a NumPy array: itself, or a copy from the GPU."""
+    return array if isinstance(array, np.ndarray) else array.get()

@@ -1,0 +1,182 @@
+"""PASCAL Context: photographs of PASCAL VOC 2010 with a label on every pixel, read from any of its three forms on disk.
+
+Mottaghi et al. 2014, "The Role of Context for Object Detection and Semantic Segmentation in the Wild". The full
+annotation has 459 ids; scores are reported on the 59 frequent ones. Whatever the form, a label is first read as a map
+of the 459 ids, and then one table turns ids into labels: so all forms give the same labels.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from .context_classes import CLASSES
+from .context_labels import NUM_IDS, JsonLabels, MatLabels, PngLabels
+from .dataset import VOID, Dataset, read_lines, read_split, require, stems
+
+LABEL_FORMS = {"mat": "trainval", "json": "trainval_merged.json", "png": "SegmentationClassContext"}  # by preference
+SPLITS = ("train", "val", "trainval")
+SPLIT_FOLDERS = ("ImageSets/SegmentationContext", "ImageSets/Main")  # the first, where there is one, is the closer fit
+ALIASES = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}  # 59_labels.txt: labels.txt
+
+
+class PascalContext(Dataset):
+    """PASCAL Context with 59 classes, or 60 with the background.
+
+    root: the folder that holds `VOCdevkit/` (and `trainval/`), or VOCdevkit itself, or VOC2010.
+    split: "train", "val", or "trainval" (both, if it has no file of its own).
+    classes: 59 leaves the background out (its pixels are void, 255); 60 makes it class 0, "background".
+        Scores on 59 and on 60 classes are not comparable.
+    labels: which form of the labels to read; None takes the first that is found of
+        "mat"   `trainval/<id>.mat`, LabelMap H×W of the 459 ids: the original annotation,
+        "json"  `trainval_merged.json`, a list of COCO run lengths per image; images of the split that the file does
+                not list (a few of the official ones) are left out with a warning,
+        "png"   `SegmentationClassContext/<id>.png`, 0 = background, 1..59 = classes.
+    order: the order of `.classes`, and with it what label k means: "59_labels" (that of 59_labels.txt, PASCAL VOC's
+        twenty first) or "sorted" (by id among the 459). The same for every form of the labels.
+    png_order: the order in which the PNGs were *stored*, "59_labels" or "sorted". Both are in use and the files do
+        not tell, so there is no default: a person is 15 in "59_labels", 37 in "sorted". Most PNGs that are passed
+        around come from the JSON and are "sorted".
+
+    Raises DataError for a setting or a file that is missing, broken or out of range.
+    """
+
+    def __init__(self, root, split, classes=59, labels=None, order="59_labels", png_order=None):
+        check_choice("split", split, SPLITS)
+        check_choice("classes", classes, (59, 60))
+        check_choice("labels", labels, (None, *LABEL_FORMS))
+        check_choice("order", order, ("59_labels", "sorted"))
+        check_choice("png_order", png_order, (None, "59_labels", "sorted"))
+        self.root, self.split = Path(root), split
+        folders = search_folders(self.root)
+        named_ids = read_named_ids(folders)
+        self.images = find(folders, "JPEGImages")
+        self.labels = find_labels(folders, labels, named_ids, png_order)
+        self.ids = find_ids(folders, split, self.labels)
+        if isinstance(self.labels, JsonLabels):
+            self.ids = listed_ids(self.ids, self.labels, stems(self.images, ".jpg"))
+        self.classes, self.table = class_table(in_order(named_ids, order), classes)
+        self.check()
+
+    def check(self):
+        """Raise DataError unless every id of the split has an image and a label; looks at file names only."""
+        require(self.ids, stems(self.images, ".jpg"), f"image (.jpg) in {self.images}, expected by split {self.split}")
+        require(self.ids, self.labels.names(), f"label in {self.labels.path}, expected by split {self.split}")
+
+    def image_path(self, name):
+        return self.images / f"{name}.jpg"
+
+    def read_label(self, name):
+        """The label H×W uint8: 0 to classes - 1, or 255 = void."""
+        return self.table[self.labels.read(name)]  # H×W of the 459 ids -> H×W of labels
+
+
+# --- finding the parts -----------------------------------------------------------------------------------------
+
+
+def check_choice(argument, found, choices):
+    """Raise DataError unless an argument is one of its choices."""
+    if found not in choices:
+        raise DataError(f"PascalContext: {argument}={found!r}, expected one of {', '.join(map(repr, choices))}")
+
+
+def search_folders(root):
+    """The folders in which parts may lie, outermost first."""
+    if not root.is_dir():
+        raise DataError(f"{root}: expected the folder of PASCAL Context, found no such folder")
+    candidates = (root, root / "VOCdevkit", root / "VOC2010", root / "VOCdevkit" / "VOC2010")
+    return [folder for folder in candidates if folder.is_dir()]
+
+
+def find(folders, *parts, required=True):
+    """The first existing path of a part in the folders; None, or DataError if required, where there is none."""
+    paths = [folder / part for part in parts for folder in folders]
+    for path in paths:
+        if path.exists():
+            return path
+    if required:
+        raise DataError(f"{folders[0]}: looked for {' or '.join(parts)}, found none of {', '.join(map(str, paths))}")
+    return None
+
+
+def find_labels(folders, form, named_ids, png_order):
+    """The labels in the form asked for, or in the first that is found."""
+    forms = LABEL_FORMS if form is None else {form: LABEL_FORMS[form]}
+    path = find(folders, *forms.values())
+    if path.name == LABEL_FORMS["mat"]:
+        return MatLabels(path)
+    if path.name == LABEL_FORMS["json"]:
+        return JsonLabels(path)
+    if png_order is None:
+        raise DataError(
+            f"{path}: png_order is needed to read these PNGs: '59_labels' if their classes are in the order of "
+            "59_labels.txt (a person is 15), 'sorted' if by id among the 459 (a person is 37, as in most PNGs made "
+            "from the JSON annotation)"
+        )
+    return PngLabels(path, [number for _, number in in_order(named_ids, png_order)])
+
+
+def find_ids(folders, split, labels):
+    """The image ids of a split: from its file, or the two files that make it up, or the JSON's `phase`."""
+    halves = ("train", "val") if split == "trainval" else (split,)
+    for place in SPLIT_FOLDERS:
+        for names in ((split,), halves):
+            paths = [find(folders, f"{place}/{name}.txt", required=False) for name in names]
+            if all(paths):
+                return read_split(*paths)
+    if isinstance(labels, JsonLabels):
+        ids = labels.in_phases(*halves)
+        if ids:
+            return ids
+    return find(folders, *(f"{place}/{split}.txt" for place in SPLIT_FOLDERS))  # raises: says what was looked for
+
+
+def listed_ids(ids, labels, photographs):
+    """The ids without those that have a photograph but no entry in the JSON, which lists a few less than VOC does."""
+    unlisted = {name for name in ids if name in photographs and name not in labels.names()}
+    if not 0 < len(unlisted) < len(ids):
+        return ids
+    warnings.warn(f"{labels.path} does not list {len(unlisted)} of the split's {len(ids)} images, such as "
+                  f"{min(unlisted)}: they are left out", stacklevel=3)
+    return [name for name in ids if name not in unlisted]
+
+
+# --- the classes -----------------------------------------------------------------------------------------------
+
+
+def read_named_ids(folders):
+    """[(class name, id among the 459), ...] in the order of 59_labels.txt; built in, where the name files are not."""
+    short, full = (find(folders, name, required=False) for name in ("59_labels.txt", "labels.txt"))
+    names = read_names(short).values() if short else [name for name, _ in CLASSES]
+    id_of = {name: number for number, name in read_names(full).items()} if full else dict(CLASSES)
+    named_ids = [(name, id_of.get(name, id_of.get(ALIASES.get(name)))) for name in names]
+    unknown = [name for name, number in named_ids if number is None]
+    if unknown or len({number for _, number in named_ids}) != 59:
+        raise DataError(f"{short or full}: expected 59 classes that labels.txt has too, found {len(named_ids)}; "
+                        f"unknown to it: {', '.join(unknown) or 'none'}")
+    return named_ids
+
+
+def read_names(path):
+    """{number: name} of a file of lines `number: name`, by number."""
+    names = {}
+    for line in read_lines(path):
+        number, _, name = line.partition(":")
+        if not name or not number.isdecimal() or not 1 <= int(number) <= NUM_IDS:
+            raise DataError(f"{path}: found the line {line!r}, expected 'number: name' with a number 1 to {NUM_IDS}")
+        names[int(number)] = name.strip()
+    return dict(sorted(names.items()))
+
+
+def in_order(named_ids, order):
+    """The (name, id) pairs in the order asked for."""
+    return named_ids if order == "59_labels" else sorted(named_ids, key=lambda pair: pair[1])
+
+
+def class_table(named_ids, classes):
+    """The class names, and the table of 460 that turns an id among the 459 (0: none) into a label."""
+    background = ("background",) if classes == 60 else ()
+    table = np.full(NUM_IDS + 1, 0 if background else VOID, np.uint8)
+    table[[number for _, number in named_ids]] = len(background) + np.arange(59)
+    return background + tuple(name for name, _ in named_ids), table

@@ -1,0 +1,65 @@
+"""Prediction: an image in, class probabilities out, averaged over scales and the mirrored image."""
+
+import numpy as np
+from PIL import Image
+
+from .. import backend, ops
+from ..autograd import Tensor, no_grad
+from ..data import normalise, one_by_one
+from ..errors import ShapeError
+from .score import Score
+
+
+def predict(model, image, scales=(1.0,), flip=False):
+    """Class probabilities H×W×K (float32, NumPy) of an image H×W×3 uint8.
+
+    Each scale resizes the whole image; its softmax is brought back to H×W, and the average over scales and, with
+    `flip`, over mirror images is returned (section 4.1 of the paper). The model should be in evaluation mode.
+    Raises ShapeError for another kind of image or a scale that is not positive.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ShapeError(f"predict: expected an image H×W×3 uint8, found {image.shape} {image.dtype}")
+    if not scales or min(scales) <= 0:
+        raise ShapeError(f"predict: scales must be positive, found {scales!r}")
+    height, width = image.shape[:2]
+    views = [(scale, mirrored) for scale in scales for mirrored in ((False, True) if flip else (False,))]
+    total = 0
+    for scale, mirrored in views:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        view = np.asarray(Image.fromarray(image).resize(size, Image.BILINEAR)) if scale != 1 else image
+        p = _probabilities(model, view[:, ::-1] if mirrored else view, (height, width))
+        total = total + (p[:, ::-1] if mirrored else p)
+    return total / len(views)
+
+
+def weighting_maps(model, image):
+    """The weighting maps Ã of an image H×W×3 uint8: h×w×n at OS 32, each adding up to one (Fig. 3 of the paper)."""
+    with no_grad():
+        return backend.to_numpy(model.weighting_maps(as_input(model, image))[0])
+
+
+def as_input(model, image):
+    """An image H×W×3 uint8 as the tensor 1×H×W×3 a model takes: normalised, on its device, in its dtype."""
+    like = model.parameters()[0].data
+    xp = backend.of(like).xp
+    return Tensor(normalise(xp.asarray(image[None]), xp).astype(like.dtype, copy=False))
+
+
+def _probabilities(model, view, size):
+    """Softmax of the model's logits for one image h×w×3, at `size` H×W: H×W×K."""
+    with no_grad():
+        logits = ops.resize_bilinear(model(as_input(model, view)), size).data[0]  # H×W×K
+    p = backend.of(logits).xp.exp(logits - logits.max(axis=2, keepdims=True))
+    return backend.to_numpy(p / p.sum(axis=2, keepdims=True))
+
+
+def evaluate(model, dataset, scales=(1.0,), flip=False):
+    """The `Score` of a model over a data set, image by image, in evaluation mode; the model's mode is restored."""
+    score, before = Score(len(dataset.classes)), model.training
+    model.eval()
+    try:
+        for _, image, label in one_by_one(dataset):
+            score.update(predict(model, image, scales, flip).argmax(axis=2), label)
+    finally:
+        model.train(before)
+    return score

@@ -1,0 +1,89 @@
+"""Numerical derivatives against backward passes.
+
+For y = f(a, b, …) and a random cotangent ȳ, backward claims the gradient of ⟨ȳ, f⟩ with respect to every element of
+every argument. Central differences measure it:
+
+    d⟨ȳ, f⟩/da_i  ≈  ⟨ȳ, f(a + h e_i) - f(a - h e_i)⟩ / 2h
+
+The cotangent is random because a constant one hides errors: the outputs of a softmax or of batch normalisation add
+up to a constant, so with ȳ = 1 their true gradient is zero and a missing term goes unseen.
+"""
+
+import numpy as np
+
+from .autograd import Tensor
+from .errors import GradientError
+
+
+def gradcheck(function, *arrays, tol=1e-6, step=1e-5, seed=0, directions=None):
+    """The largest relative error of the backward pass of `function` at `arrays`.
+
+    function: takes as many tensors as there are arrays and returns one tensor; it must give the same output for the
+    same inputs. arrays: NumPy arrays of any shape, checked in float64; keep them away from kinks by more than `step`.
+    The error of an argument is its largest absolute error over its largest gradient. With `directions`, that many
+    random directions over all arguments together are tried instead of every element: for whole models.
+    Raises GradientError, naming argument and element, where the error exceeds `tol`.
+    """
+    rng = np.random.default_rng(seed)
+    arrays = [np.array(a, dtype=np.float64) for a in arrays]
+    tensors = [Tensor(a.copy(), requires_grad=True) for a in arrays]
+    y = function(*tensors)
+    cotangent = rng.standard_normal(y.shape)
+    if y.requires_grad:
+        y.backward(cotangent)
+    claimed = [np.zeros_like(a) if t.grad is None else t.grad for a, t in zip(arrays, tensors, strict=True)]
+    for i, (a, g) in enumerate(zip(arrays, claimed, strict=True)):
+        if g.shape != a.shape:
+            raise GradientError(f"argument {i} has shape {a.shape}, its gradient {g.shape}")
+
+    def value(shifted):
+        return np.vdot(cotangent, function(*(Tensor(a) for a in shifted)).data)
+
+    if directions:
+        return _check_directions(value, arrays, claimed, tol, step, rng, directions)
+    worst = 0.0
+    for i, a in enumerate(arrays):
+        measured = numerical_gradient(lambda x, i=i: value([*arrays[:i], x, *arrays[i + 1 :]]), a, step)
+        difference = np.abs(measured - claimed[i])
+        scale = max(np.abs(measured).max(initial=0), np.abs(claimed[i]).max(initial=0))
+        error = _relative(difference.max(initial=0), scale)
+        if not error <= tol:
+            where = np.unravel_index(np.argmax(np.nan_to_num(difference, nan=np.inf)), a.shape)
+            raise GradientError(f"argument {i}, element {tuple(map(int, where))}: backward says "
+                                f"{claimed[i][where]:.9g}, numerically it is {measured[where]:.9g} "
+                                f"(relative error {error:.2g}, tolerance {tol:.2g})")
+        worst = max(worst, error)
+    return worst
+
+
+def numerical_gradient(value, a, step=1e-5):
+    """Central differences of the scalar function `value` at array `a`, element by element; shape of `a`."""
+    gradient = np.empty_like(a)
+    for i in np.ndindex(a.shape):
+        ahead, behind = a.copy(), a.copy()
+        ahead[i] += step
+        behind[i] -= step
+        gradient[i] = (value(ahead) - value(behind)) / (2 * step)
+    return gradient
+
+
+def _check_directions(value, arrays, claimed, tol, step, rng, directions):
+    worst = 0.0
+    for number in range(directions):
+        # Each argument moves in proportion to its own size, so that none drowns in the others.
+        v = [rng.standard_normal(a.shape) * max(1e-3, np.abs(a).mean()) for a in arrays]
+        ahead = value([a + step * d for a, d in zip(arrays, v, strict=True)])
+        behind = value([a - step * d for a, d in zip(arrays, v, strict=True)])
+        measured = (ahead - behind) / (2 * step)
+        expected = [np.vdot(g, d) for g, d in zip(claimed, v, strict=True)]
+        error = _relative(abs(measured - sum(expected)), np.linalg.norm(expected))
+        if not error <= tol:
+            raise GradientError(f"direction {number}: backward says {sum(expected):.9g}, numerically it is "
+                                f"{measured:.9g} (relative error {error:.2g}, tolerance {tol:.2g})")
+        worst = max(worst, error)
+    return worst
+
+
+def _relative(difference, scale):
+    """difference / scale; where both gradients vanish, up to rounding, the difference itself."""
+    return float(difference / scale) if scale > 1e-8 else float(difference)

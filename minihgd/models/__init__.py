@@ -1,0 +1,38 @@
+"""The networks: ResNet encoders, the holistically-guided decoder, EfficientFCN."""
+
+from .. import nn
+from ..errors import SettingError
+from .efficientfcn import EfficientFCN
+from .resnet import BLOCKS, resnet
+
+ENCODER_OPTIONS = ("stem", "dilated", "shortcut", "width")
+DECODER_OPTIONS = ("codebook_scales", "guidance_scales", "transfer", "compressed", "codeword_channels", "dropout")
+
+__all__ = ["EfficientFCN", "build", "resnet"]
+
+
+def build(name, backbone="resnet101", num_classes=60, codewords=256, form="paper", seed=0, **options):
+    """A segmentation model that maps images N×H×W×3 to logits N×H×W×classes, its weights drawn from `seed`.
+
+    name: "efficientfcn". backbone: "resnet18", 34, 50, 101 or 152. form: "paper" (the text) or "released" (the
+    authors' code). options of the backbone: stem, dilated, shortcut, width; of the decoder: codebook_scales,
+    guidance_scales, transfer, compressed, codeword_channels, dropout. Raises SettingError naming the setting.
+    """
+    if name != "efficientfcn":
+        raise SettingError(f'model: found {name!r}, expected "efficientfcn"')
+    unknown = set(options) - set(ENCODER_OPTIONS) - set(DECODER_OPTIONS)
+    if unknown:
+        raise SettingError(f"model: unknown options {', '.join(sorted(unknown))}; "
+                         f"expected some of {', '.join(ENCODER_OPTIONS + DECODER_OPTIONS)}")
+    encoder = {key: value for key, value in options.items() if key in ENCODER_OPTIONS}
+    decoder = {key: value for key, value in options.items() if key in DECODER_OPTIONS}
+    model = EfficientFCN(depth_of(backbone), num_classes, codewords, form, encoder, decoder)
+    return nn.initialise(model, seed)
+
+
+def depth_of(backbone):
+    """The depth in a backbone's name: "resnet101" -> 101. Raises SettingError for an unknown name."""
+    names = {f"resnet{depth}": depth for depth in BLOCKS}
+    if backbone not in names:
+        raise SettingError(f"backbone: found {backbone!r}, expected one of {', '.join(names)}")
+    return names[backbone]

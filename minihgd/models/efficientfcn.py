@@ -1,0 +1,24 @@
+"""EfficientFCN: a plain ResNet, the holistically-guided decoder on its last three maps, and bilinear upsampling."""
+
+from .. import nn, ops
+from ..errors import SettingError
+from .hgd import FORMS
+from .resnet import ResNet
+
+
+class EfficientFCN(nn.Module):
+    """Images N×H×W×3 -> logits N×H×W×classes. `encoder` and `decoder` options: see ResNet and the decoders."""
+
+    def __init__(self, depth, num_classes, codewords, form, encoder=None, decoder=None):
+        if form not in FORMS:
+            raise SettingError(f"form: found {form!r}, expected one of {', '.join(FORMS)}")
+        self.backbone = ResNet(depth, **(encoder or {}))
+        self.decoder = FORMS[form](self.backbone.channels[1:], num_classes, codewords, **(decoder or {}))
+
+    def forward(self, images):
+        logits = self.decoder(self.backbone(images)[1:])  # N×H/8×W/8×classes
+        return ops.resize_bilinear(logits, images.shape[1:3])  # N×H×W×classes
+
+    def weighting_maps(self, images):
+        """The softmax weighting maps Ã of images N×H×W×3, an array N×H/32×W/32×n (Fig. 3 of the paper)."""
+        return self.decoder.weighting_maps(self.backbone(images)[1:])

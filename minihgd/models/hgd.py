@@ -1,0 +1,138 @@
+"""The holistically-guided decoder: section 3.2 of the paper, and the form its released code has.
+
+    e_8, e_16, e_32     the encoder's last three maps, compressed to 512 channels
+    m_32 = [e_8↓; e_16↓; e_32]      m_8 = [e_8; e_16↑; e_32↑]
+    B, A  from m_32     codeword bases and n spatial weighting maps
+    C = softmax(A)ᵀ B   the codebook: n holistic codewords                              equations (1), (2)
+    G  from m_8         guidance;  Ḡ = G + mean of B;  W from Ḡ: assembly coefficients
+    f̃_8 = W C           every OS-8 pixel a combination of codewords                     equation (3)
+    f̂_8 = [f̃_8; G]      classified by a 1×1 convolution
+
+Every convolution of the decoder is 1×1. Channels: 512 for e, 1024 for B, C, G and f̃.
+"""
+
+import math
+
+from .. import nn, ops
+from ..errors import SettingError
+
+SCALES = (8, 16, 32)
+
+
+class Decoder(nn.Module):
+    """What both forms share: the fusion of scales and the order of the steps.
+
+    channels: (c8, c16, c32) of the encoder's maps. codebook_scales and guidance_scales: which of e_8, e_16, e_32
+    enter m_32 and m_8 (Tables 2 and 3). transfer: whether the mean of B is added to G.
+    """
+
+    align_corners = False
+
+    def __init__(self, codebook_scales, guidance_scales, transfer):
+        for name, scales, own in (("codebook_scales", codebook_scales, 32), ("guidance_scales", guidance_scales, 8)):
+            if not set(scales) <= set(SCALES) or own not in scales:
+                raise SettingError(f"{name}: found {scales!r}, expected some of {SCALES}, {own} among them")
+        self.codebook_scales = tuple(s for s in SCALES if s in codebook_scales)
+        self.guidance_scales = tuple(s for s in SCALES if s in guidance_scales)
+        self.transfer = transfer
+
+    @property
+    def scales(self):
+        """The scales that enter the decoder at all."""
+        return tuple(s for s in SCALES if s in self.codebook_scales + self.guidance_scales)
+
+    def fuse(self, e, scales, to):
+        """The maps e[s] of `scales`, resized to the size of map `to` and put side by side: m_32 or m_8."""
+        size = e[to].shape[1:3]
+        return ops.concatenate([ops.resize_bilinear(e[s], size, self.align_corners) for s in scales])
+
+    def forward(self, maps):
+        """maps [c8, c16, c32] -> logits N×H/8×W/8×classes."""
+        e = self.compress(dict(zip(SCALES, maps, strict=True)))
+        m32 = self.fuse(e, self.codebook_scales, to=32)  # N×H/32×W/32×1536
+        m8 = self.fuse(e, self.guidance_scales, to=8)  # N×H/8×W/8×1536
+        B = self.base(m32)  # N×H/32×W/32×1024
+        A = self.attention(m32)  # N×H/32×W/32×n
+        C = ops.softmax_pool(A, B)  # N×n×1024
+        G = self.guidance(m8)  # N×H/8×W/8×1024
+        G_bar = G + ops.mean(B, axis=(1, 2), keepdims=True) if self.transfer else G
+        W = self.coefficients(G_bar)  # N×H/8×W/8×n
+        f = self.scale(ops.assemble(W, C))  # N×H/8×W/8×1024
+        return self.classify(ops.concatenate([f, G]))  # N×H/8×W/8×classes
+
+    def weighting_maps(self, maps):
+        """maps [c8, c16, c32] -> Ã as an array N×h×w×n of weights that add up to one over the h×w pixels."""
+        e = self.compress(dict(zip(SCALES, maps, strict=True)))
+        A = self.attention(self.fuse(e, self.codebook_scales, to=32)).data
+        return ops.softmax_pooling.softmax_over_pixels(A).reshape(A.shape)
+
+
+class PaperDecoder(Decoder):
+    """The text taken literally: 1×1 convolutions with bias, nothing between them."""
+
+    def __init__(self, channels, num_classes, codewords=256, codebook_scales=SCALES, guidance_scales=SCALES,
+                 transfer=True, compressed=512, codeword_channels=1024):
+        super().__init__(codebook_scales, guidance_scales, transfer)
+        D = codeword_channels
+        for scale, cin in zip(SCALES, channels, strict=True):
+            if scale in self.scales:
+                setattr(self, f"e{scale}", nn.Conv2d(cin, compressed, 1))
+        m32, m8 = len(self.codebook_scales) * compressed, len(self.guidance_scales) * compressed
+        self.base = nn.Conv2d(m32, D, 1)
+        self.attention = nn.Conv2d(m32, codewords, 1)
+        self.guidance = nn.Conv2d(m8, D, 1)
+        self.coefficients = nn.Conv2d(D, codewords, 1)
+        self.classifier = nn.Conv2d(2 * D, num_classes, 1)
+
+    def compress(self, maps):
+        return {s: getattr(self, f"e{s}")(maps[s]) for s in self.scales}
+
+    def scale(self, f):
+        return f
+
+    def classify(self, f_hat):
+        return self.classifier(f_hat)
+
+
+class ReleasedDecoder(Decoder):
+    """The authors' public code: batch normalisation after each convolution, ReLU where not noted otherwise.
+
+    It departs from the text in: c8 enters as it is; A and W take a second n→n convolution; W ≥ 0; f̃ is divided by
+    √n; [f̃; G] is fused to 1024 channels before channel dropout and the classifier.
+    """
+
+    align_corners = True
+
+    def __init__(self, channels, num_classes, codewords=256, codebook_scales=SCALES, guidance_scales=SCALES,
+                 transfer=True, compressed=512, codeword_channels=1024, dropout=0.1):
+        super().__init__(codebook_scales, guidance_scales, transfer)
+        D, n = codeword_channels, codewords
+        for scale, cin in zip(SCALES[1:], channels[1:], strict=True):
+            if scale in self.scales:
+                setattr(self, f"e{scale}", nn.Sequential(*_layer(cin, compressed), nn.ReLU()))
+        width = {8: channels[0], 16: compressed, 32: compressed}
+        m32, m8 = (sum(width[s] for s in scales) for scales in (self.codebook_scales, self.guidance_scales))
+        self.base = nn.Sequential(*_layer(m32, D), nn.ReLU())
+        self.attention = nn.Sequential(*_layer(m32, n), nn.ReLU(), *_layer(n, n))
+        self.guidance = nn.Sequential(*_layer(m8, D), nn.ReLU())
+        self.coefficients = nn.Sequential(*_layer(D, n), nn.ReLU(), *_layer(n, n), nn.ReLU())
+        self.fusion = nn.Sequential(*_layer(2 * D, D), nn.ReLU())
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(D, num_classes, 1)
+        self.codewords = n
+
+    def compress(self, maps):
+        return {s: maps[s] if s == 8 else getattr(self, f"e{s}")(maps[s]) for s in self.scales}
+
+    def scale(self, f):
+        return f * (1 / math.sqrt(self.codewords))
+
+    def classify(self, f_hat):
+        return self.classifier(self.dropout(self.fusion(f_hat)))
+
+
+def _layer(cin, cout):
+    return nn.Conv2d(cin, cout, 1, bias=False), nn.BatchNorm2d(cout)
+
+
+FORMS = {"paper": PaperDecoder, "released": ReleasedDecoder}

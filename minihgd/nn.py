@@ -1,0 +1,211 @@
+"""Modules: what owns parameters, and the names they go by.
+
+A module's attributes are its parts: a `Parameter` is trained, an array is a buffer (running statistics), a `Module`
+or a `Sequential` is a part of its own. Names join the attributes with dots, as in `layer1.0.conv1.weight`.
+"""
+
+import zlib
+
+import numpy as np
+
+from . import backend, ops
+from .autograd import Tensor
+
+
+class Parameter(Tensor):
+    """A tensor that is trained: a leaf with `requires_grad`."""
+
+    def __init__(self, data):
+        super().__init__(data, requires_grad=True)
+
+
+class Module:
+    """Something with parameters and a `forward`. Calling it calls `forward`."""
+
+    training = True
+
+    def __call__(self, *inputs):
+        return self.forward(*inputs)
+
+    def _parts(self):
+        """(name, value) of the attributes that are parameters, buffers or modules, in the order they were set."""
+        for name, value in vars(self).items():
+            if isinstance(value, (Parameter, Module)) or backend.is_array(value):
+                yield name, value
+
+    def modules(self, prefix=""):
+        """(name, module) of this module and all inside it."""
+        yield prefix, self
+        for name, part in self._parts():
+            if isinstance(part, Module):
+                yield from part.modules(f"{prefix}.{name}" if prefix else name)
+
+    def _leaves(self):
+        """(full name, owner, attribute, value) of every parameter and buffer."""
+        for prefix, module in self.modules():
+            for name, part in module._parts():
+                if not isinstance(part, Module):
+                    yield (f"{prefix}.{name}" if prefix else name), module, name, part
+
+    def named_parameters(self):
+        """(name, Parameter) of this module and all inside it."""
+        return [(name, part) for name, _, _, part in self._leaves() if isinstance(part, Parameter)]
+
+    def parameters(self):
+        """Every Parameter of this module and of all inside it."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def state_dict(self):
+        """name -> NumPy array (not a copy on the CPU) of parameters and buffers, in the library's own layout."""
+        return {name: backend.to_numpy(part.data if isinstance(part, Parameter) else part)
+                for name, _, _, part in self._leaves()}
+
+    def load_state_dict(self, arrays):
+        """Copy `name -> array` into the parameters and buffers of the same names and shapes.
+
+        Raises KeyError for a missing or an unknown name, ValueError for another shape; then nothing was changed.
+        """
+        own = {name: part.data if isinstance(part, Parameter) else part for name, _, _, part in self._leaves()}
+        missing, unknown = sorted(own.keys() - arrays.keys()), sorted(arrays.keys() - own.keys())
+        if missing or unknown:
+            raise KeyError(f"state: {len(missing)} names are missing ({', '.join(missing[:3])}), "
+                           f"{len(unknown)} are unknown ({', '.join(unknown[:3])})")
+        for name, array in own.items():
+            if arrays[name].shape != array.shape:
+                raise ValueError(f"state: {name} has shape {arrays[name].shape}, expected {array.shape}")
+        for name, array in own.items():
+            array[...] = backend.of(array).xp.asarray(arrays[name], array.dtype)
+
+    def train(self, mode=True):
+        """Set training mode (batch statistics, dropout) here and in all inside; returns the module."""
+        for _, module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self):
+        """Set evaluation mode (running statistics, no dropout) here and in all inside; returns the module."""
+        return self.train(False)
+
+    def to(self, device=None, dtype=None):
+        """Move parameters and buffers to a device ("cpu", "cuda", "cuda:1") and to a dtype; returns the module."""
+        for _, owner, name, part in self._leaves():
+            array = part.data if isinstance(part, Parameter) else part
+            array = array if device is None else backend.to_device(array, device)
+            array = array if dtype is None else array.astype(dtype, copy=False)
+            if isinstance(part, Parameter):
+                part.data, part.grad = array, None
+            else:
+                setattr(owner, name, array)
+        return self
+
+    def zero_grad(self):
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def reseed(self, *numbers):
+        """Give every random layer a generator that depends on its name and `numbers` only."""
+        for name, module in self.modules():
+            if hasattr(module, "rng"):
+                module.rng = np.random.default_rng((zlib.crc32(name.encode()), *numbers))
+
+    def forward(self, *inputs):
+        raise TypeError(f"{type(self).__name__} has no forward")
+
+
+class Sequential(Module):
+    """Modules one after the other, named 0, 1, 2, …"""
+
+    def __init__(self, *modules):
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
+
+    def __iter__(self):
+        return (part for _, part in self._parts())
+
+    def forward(self, x):
+        for module in self:
+            x = module(x)
+        return x
+
+
+class Conv2d(Module):
+    """A convolution with weight kh×kw×Cin×Cout and, unless `bias=False`, a bias of Cout."""
+
+    def __init__(self, cin, cout, size, stride=1, padding=0, dilation=1, bias=True):
+        kh, kw = ops.convolution.pair(size, "size", 1)
+        self.weight = Parameter(np.zeros((kh, kw, cin, cout), np.float32))
+        self.bias = Parameter(np.zeros(cout, np.float32)) if bias else None
+        self.stride, self.padding, self.dilation = stride, padding, dilation
+
+    def forward(self, x):
+        return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
+
+
+class BatchNorm2d(Module):
+    """Batch normalisation of C channels: γ is `weight`, β is `bias`, as PyTorch names them."""
+
+    def __init__(self, channels, momentum=0.1, eps=1e-5):
+        self.weight = Parameter(np.ones(channels, np.float32))
+        self.bias = Parameter(np.zeros(channels, np.float32))
+        self.running_mean = np.zeros(channels, np.float32)
+        self.running_var = np.ones(channels, np.float32)
+        self.momentum, self.eps = momentum, eps
+
+    def forward(self, x):
+        return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
+                              self.training, self.momentum, self.eps)
+
+
+class ReLU(Module):
+    """max(x, 0)."""
+
+    def forward(self, x):
+        return ops.relu(x)
+
+
+class MaxPool2d(Module):
+    """Max pooling."""
+
+    def __init__(self, size, stride=None, padding=0):
+        self.size, self.stride, self.padding = size, stride, padding
+
+    def forward(self, x):
+        return ops.max_pool2d(x, self.size, self.stride, self.padding)
+
+
+class AvgPool2d(Module):
+    """Average pooling; `ceil_mode` keeps windows that hang over the edge."""
+
+    def __init__(self, size, stride=None, padding=0, ceil_mode=False):
+        self.size, self.stride, self.padding, self.ceil_mode = size, stride, padding, ceil_mode
+
+    def forward(self, x):
+        return ops.avg_pool2d(x, self.size, self.stride, self.padding, self.ceil_mode)
+
+
+class Dropout2d(Module):
+    """Channel dropout with probability p in training. `Module.reseed` says which channels fall."""
+
+    def __init__(self, p):
+        self.p = p
+        self.rng = np.random.default_rng(0)
+
+    def forward(self, x):
+        return ops.dropout2d(x, self.p, self.training, self.rng)
+
+
+def initialise(module, seed):
+    """Draw every convolution's weights from a normal distribution; biases stay zero. Returns the module.
+
+    Before batch normalisation and ReLU the variance is 2 / (kh·kw·Cout) (He et al. 2015); a convolution with a bias
+    has neither behind it, and 1 / (kh·kw·Cin) keeps the size of its input. Each weight depends on the seed and on its
+    own name only, so that two models agree in what they have in common.
+    """
+    for prefix, part in module.modules():
+        if isinstance(part, Conv2d):
+            kh, kw, cin, cout = part.weight.shape
+            variance = 2 / (kh * kw * cout) if part.bias is None else 1 / (kh * kw * cin)
+            rng = np.random.default_rng((seed, zlib.crc32(prefix.encode())))
+            part.weight.data[...] = rng.standard_normal(part.weight.shape, np.float32) * np.sqrt(variance)
+    return module

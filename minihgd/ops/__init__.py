@@ -1,0 +1,32 @@
+"""The layers: one file each, forward beside backward; and the functions that record them on the tape."""
+
+from ..autograd import Tensor
+from .assembly import assemble
+from .bilinear import resize_bilinear
+from .convolution import conv2d, conv_transpose2d
+from .dropout import dropout2d
+from .elementwise import add, divide, exp, log, multiply, relu, subtract
+from .loss import cross_entropy
+from .normalisation import batch_norm
+from .pooling import avg_pool2d, max_pool2d
+from .shapes import concatenate, matmul, mean, reshape, transpose
+from .shapes import sum_over as sum
+from .softmax_pooling import softmax_pool
+
+__all__ = [
+    "add", "assemble", "avg_pool2d", "batch_norm", "concatenate", "conv2d", "conv_transpose2d", "cross_entropy",
+    "divide", "dropout2d", "exp", "log", "matmul", "max_pool2d", "mean", "multiply", "relu", "reshape",
+    "resize_bilinear", "softmax_pool", "subtract", "sum", "transpose",
+]
+
+# Arithmetic on tensors is these ops; the tape itself knows none of them.
+Tensor.__add__ = Tensor.__radd__ = add
+Tensor.__sub__ = subtract
+Tensor.__rsub__ = lambda self, other: subtract(other, self)
+Tensor.__mul__ = Tensor.__rmul__ = multiply
+Tensor.__truediv__ = divide
+Tensor.__rtruediv__ = lambda self, other: divide(other, self)
+Tensor.__neg__ = lambda self: multiply(self, -1)
+Tensor.__matmul__ = matmul
+Tensor.sum, Tensor.mean = sum, mean
+Tensor.reshape, Tensor.transpose = reshape, transpose

@@ -1,0 +1,100 @@
+"""Bilinear resizing as two matrix products, Y = R_h X R_wᵀ for every channel.
+
+Row i of R says which pixels output pixel i lies between and how near it is to each: two weights that add up to one.
+So resizing is linear, and its backward pass is dX = R_hᵀ dY R_w.
+"""
+
+import functools
+
+import numpy as np
+
+from .. import backend
+from ..autograd import Op
+from ..errors import ShapeError
+from .convolution import pair
+
+
+@functools.lru_cache(maxsize=256)
+def resize_matrix(size_in, size_out, align_corners=False):
+    """R size_out×size_in, float64, read-only.
+
+    Output pixel i looks at position u of the input. With `align_corners` the first and last pixel centres coincide,
+    u = i (size_in - 1) / (size_out - 1); without, the pixels' edges do, u = (i + 1/2) size_in / size_out - 1/2,
+    kept inside the first and last centre. The pixels floor(u) and floor(u) + 1 get the weights 1 - t and t,
+    t = u - floor(u).
+    """
+    i = np.arange(size_out, dtype=np.float64)
+    if align_corners:
+        u = i * ((size_in - 1) / max(1, size_out - 1))
+    else:
+        u = np.maximum((i + 0.5) * (size_in / size_out) - 0.5, 0)
+    left = np.minimum(u.astype(int), size_in - 1)
+    right = np.minimum(left + 1, size_in - 1)
+    t = u - left
+    R = np.zeros((size_out, size_in))
+    np.add.at(R, (np.arange(size_out), left), 1 - t)
+    np.add.at(R, (np.arange(size_out), right), t)
+    R.flags.writeable = False
+    return R
+
+
+class ResizeBilinear(Op):
+    """x N×H×W×C -> y N×Ho×Wo×C, (Ho, Wo) = size."""
+
+    def __init__(self, size, align_corners=False):
+        self.size, self.align_corners = pair(size, "size", 1), align_corners
+
+    def shape(self, x):
+        if len(x) != 4 or min(x) < 1:
+            raise ShapeError(f"resize_bilinear: expected x N×H×W×C, found {x}")
+        return (x[0],) + self.size + (x[3],)
+
+    def _matrices(self, like, height, width):
+        """R_h and R_w on the device and in the dtype of `like`."""
+        sizes = zip((height, width), self.size, strict=True)
+        xp = backend.of(like).xp
+        return (xp.asarray(resize_matrix(a, b, self.align_corners), like.dtype) for a, b in sizes)
+
+    def forward(self, x):
+        self.x_shape = x.shape
+        (n, h, w, c), (_, height, width, _) = x.shape, self.shape(x.shape)
+        if (h, w) == (height, width):
+            return x
+        matmul = backend.of(x).matmul
+        R_h, R_w = self._matrices(x, h, w)
+        across = matmul(R_w, x.reshape(n * h, w, c))  # N·H×Wo×C
+        return matmul(R_h, across.reshape(n, h, width * c)).reshape(n, height, width, c)
+
+    def backward(self, dy):
+        (n, h, w, c), (_, height, width, _) = self.x_shape, dy.shape
+        if (h, w) == (height, width):
+            return dy
+        matmul = backend.of(dy).matmul
+        R_h, R_w = self._matrices(dy, h, w)
+        down = matmul(R_h, dy.reshape(n, height, width * c), transpose_a=True)  # N×H×Wo·C
+        return matmul(R_w, down.reshape(n * h, width, c), transpose_a=True).reshape(n, h, w, c)
+
+
+def plain_resize_bilinear(x, size, align_corners=False):
+    """`resize_bilinear` on a NumPy array, one output pixel at a time."""
+    (n, h, w, c), (height, width) = x.shape, pair(size, "size", 1)
+    y = np.empty((n, height, width, c), x.dtype)
+    for i, j in np.ndindex(height, width):
+        if align_corners:
+            u, v = i * (h - 1) / max(1, height - 1), j * (w - 1) / max(1, width - 1)
+        else:
+            u, v = max(0, (i + 0.5) * h / height - 0.5), max(0, (j + 0.5) * w / width - 0.5)
+        top, left = min(int(u), h - 1), min(int(v), w - 1)
+        bottom, right = min(top + 1, h - 1), min(left + 1, w - 1)
+        above = (1 - (v - left)) * x[:, top, left] + (v - left) * x[:, top, right]  # N×C
+        below = (1 - (v - left)) * x[:, bottom, left] + (v - left) * x[:, bottom, right]
+        y[:, i, j] = (1 - (u - top)) * above + (u - top) * below
+    return y
+
+
+def resize_bilinear(x, size, align_corners=False):
+    """x N×H×W×C -> N×Ho×Wo×C for size (Ho, Wo) or one int, up or down, without antialiasing, as PyTorch's.
+
+    align_corners: whether the centres of the corner pixels coincide, or the edges of the maps. Raises ShapeError.
+    """
+    return ResizeBilinear(size, align_corners)(x)

@@ -1,0 +1,170 @@
+"""Element by element: arithmetic with broadcasting, exp, log, and ReLU.
+
+Broadcasting repeats an input along an axis; its transpose sums the gradient over that axis (`unbroadcast`).
+"""
+
+import numpy as np
+
+from .. import backend
+from ..autograd import Op, Tensor
+
+
+def unbroadcast(gradient, shape):
+    """`gradient` summed over the axes along which an input of `shape` was repeated."""
+    extra = gradient.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple(
+        i + extra for i, size in enumerate(shape) if size == 1 and gradient.shape[i + extra] != 1)
+    return gradient.sum(axis=axes).reshape(shape) if axes else gradient
+
+
+class Binary(Op):
+    """What the four arithmetic ops share: the shapes of both inputs."""
+
+    def shape(self, a, b):
+        return np.broadcast_shapes(a, b)
+
+    def to_inputs(self, da, db):
+        """Gradients of the output's shape, brought back to the inputs' shapes."""
+        shape_a, shape_b = self.shapes
+        return unbroadcast(da, shape_a), None if db is None else unbroadcast(db, shape_b)
+
+
+class Add(Binary):
+    """a + b."""
+
+    def forward(self, a, b):
+        self.shapes = a.shape, b.shape
+        return a + b
+
+    def backward(self, dy):
+        return self.to_inputs(dy, dy)
+
+
+class Subtract(Binary):
+    """a - b."""
+
+    def forward(self, a, b):
+        self.shapes = a.shape, b.shape
+        return a - b
+
+    def backward(self, dy):
+        return self.to_inputs(dy, -dy)
+
+
+class Multiply(Binary):
+    """a · b."""
+
+    def forward(self, a, b):
+        self.shapes = a.shape, b.shape
+        self.save(a=a if self.needs[1] else None, b=b)
+        return a * b
+
+    def backward(self, dy):
+        a, b = self.saved("a", "b")
+        return self.to_inputs(dy * b, dy * a if self.needs[1] else None)
+
+
+class Divide(Binary):
+    """a / b, with d(a/b) = da / b - (a/b) db / b."""
+
+    def forward(self, a, b):
+        y = a / b
+        self.shapes = a.shape, b.shape
+        self.save(y=y if self.needs[1] else None, b=b)
+        return y
+
+    def backward(self, dy):
+        y, b = self.saved("y", "b")
+        da = dy / b
+        return self.to_inputs(da, -da * y if self.needs[1] else None)
+
+
+class Exp(Op):
+    """exp(x), whose derivative is itself."""
+
+    def forward(self, x):
+        y = backend.of(x).xp.exp(x)
+        self.save(y=y)
+        return y
+
+    def backward(self, dy):
+        return dy * self.saved("y")
+
+
+class Log(Op):
+    """The natural logarithm."""
+
+    def forward(self, x):
+        self.save(x=x)
+        return backend.of(x).xp.log(x)
+
+    def backward(self, dy):
+        return dy / self.saved("x")
+
+
+class ReLU(Op):
+    """max(x, 0). At the kink x = 0 the derivative is taken as 0, so the output alone says where it is 1."""
+
+    def forward(self, x):
+        y = backend.of(x).relu(x)
+        self.save(y=y)
+        return y
+
+    def backward(self, dy):
+        return backend.of(dy).relu_backward(dy, self.saved("y"))
+
+
+def plain_relu(x):
+    """ReLU as a loop."""
+    y = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        y[i] = x[i] if x[i] > 0 else 0
+    return y
+
+
+def _pair(a, b):
+    """A number beside a tensor or an array becomes an array of its dtype, on its device."""
+    def like(number, other):
+        array = other.data if isinstance(other, Tensor) else other
+        return backend.of(array).xp.asarray(number, array.dtype)
+
+    if isinstance(a, (int, float)):
+        return like(a, b), b
+    if isinstance(b, (int, float)):
+        return a, like(b, a)
+    return a, b
+
+
+def add(a, b):
+    """a + b with broadcasting; tensors, arrays or numbers."""
+    return Add()(*_pair(a, b))
+
+
+def subtract(a, b):
+    """a - b with broadcasting; tensors, arrays or numbers."""
+    return Subtract()(*_pair(a, b))
+
+
+def multiply(a, b):
+    """a · b, element by element with broadcasting; tensors, arrays or numbers."""
+    return Multiply()(*_pair(a, b))
+
+
+def divide(a, b):
+    """a / b, element by element with broadcasting; tensors, arrays or numbers."""
+    return Divide()(*_pair(a, b))
+
+
+def exp(x):
+    """exp(x), of any shape."""
+    return Exp()(x)
+
+
+def log(x):
+    """The natural logarithm of x > 0, of any shape."""
+    return Log()(x)
+
+
+def relu(x):
+    """max(x, 0), of any shape; derivative 0 at 0."""
+    return ReLU()(x)

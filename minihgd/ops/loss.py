@@ -1,0 +1,74 @@
+"""Softmax cross-entropy per pixel: the mean of -log softmax(z)[label] over the labelled pixels.
+
+    L = 1/M Σ (log Σ_k exp z_k - z_label)            dz = (softmax(z) - onehot(label)) / M
+
+over the M pixels whose label is not void; the others get no gradient. Where every pixel is void L is 0.
+"""
+
+import numpy as np
+
+from .. import backend
+from ..autograd import Op
+from ..errors import ShapeError
+
+
+class CrossEntropy(Op):
+    """logits N×H×W×K -> a scalar, given labels N×H×W."""
+
+    def __init__(self, labels, void=255):
+        self.labels, self.void = labels, void
+
+    def shape(self, logits):
+        if self.labels.shape != logits[:-1]:
+            raise ShapeError(f"cross_entropy: logits {logits} need labels {logits[:-1]}, found {self.labels.shape}")
+        if self.labels.dtype.kind not in "iu":
+            raise ShapeError(f"cross_entropy: labels are integers, found {self.labels.dtype}")
+        return ()
+
+    def forward(self, logits):
+        self.shape(logits.shape)
+        xp, classes = backend.of(logits).xp, logits.shape[-1]
+        labels = xp.asarray(self.labels).reshape(-1)  # M
+        labelled = xp.nonzero(labels != self.void)[0]
+        target = labels[labelled].astype(int)
+        if len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
+            raise ShapeError(f"cross_entropy: labels lie between 0 and {classes - 1} or are {self.void} (void); "
+                             f"found {int(target.min())} to {int(target.max())}")
+        z = logits.reshape(-1, classes)  # M×K
+        z = z - z.max(axis=1, keepdims=True)  # exp cannot overflow, and the ratio is the same
+        chosen = z[labelled, target]
+        p = xp.exp(z, out=z)
+        total = p.sum(axis=1, keepdims=True)  # M×1, at least 1
+        p /= total
+        self.z_shape = logits.shape
+        self.save(p=p, labelled=labelled, target=target)
+        if len(target) == 0:
+            return xp.zeros((), logits.dtype)
+        return (xp.log(total[labelled, 0]) - chosen).mean()
+
+    def backward(self, dy):
+        p, labelled, target = self.saved("p", "labelled", "target")
+        xp = backend.of(p).xp
+        share = dy / max(1, len(target))
+        weight = xp.zeros((len(p), 1), p.dtype)  # M×1: zero for void pixels
+        weight[labelled] = share
+        dz = p * weight
+        dz[labelled, target] -= share  # each pixel appears once
+        return dz.reshape(self.z_shape)
+
+
+def plain_cross_entropy(logits, labels, void=255):
+    """`cross_entropy` on NumPy arrays, one pixel at a time."""
+    losses = []
+    for i in np.ndindex(labels.shape):
+        if labels[i] != void:
+            losses.append(np.log(np.exp(logits[i]).sum()) - logits[i][labels[i]])
+    return sum(losses) / max(1, len(losses))
+
+
+def cross_entropy(logits, labels, void=255):
+    """The mean cross-entropy of logits N×H×W×K over the pixels whose label (N×H×W integers) is not `void`.
+
+    0, with zero gradients, when there are none. Raises ShapeError for shapes that differ or labels outside 0..K-1.
+    """
+    return CrossEntropy(labels, void)(logits)

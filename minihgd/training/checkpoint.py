@@ -1,0 +1,72 @@
+"""Checkpoints: one `.npz` file with weights, velocities, the step, and what the run was set to.
+
+A file is written aside, flushed to the disk and renamed, so that a checkpoint is whole or is not there.
+"""
+
+import json
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import CheckpointError
+from ..files import written_aside
+
+FORMAT = "minihgd checkpoint 1"
+
+
+@dataclass
+class Checkpoint:
+    """What a file holds. `about`: the settings of the run and the model, plain JSON values."""
+
+    step: int
+    weights: dict  # name -> array, the library's own layout
+    velocity: dict  # name -> array
+    about: dict
+
+
+def save(path, checkpoint):
+    """Write a Checkpoint to `path`; what was there before stays whole until the new one is."""
+    header = json.dumps({"format": FORMAT, "step": checkpoint.step, "about": checkpoint.about})
+    arrays = {f"weights/{name}": a for name, a in checkpoint.weights.items()}
+    arrays |= {f"velocity/{name}": a for name, a in checkpoint.velocity.items()}
+    with written_aside(path) as file:
+        np.savez(file, header=np.array(header), **arrays)
+
+
+def load(path):
+    """Read a Checkpoint. Raises CheckpointError for a missing, broken or foreign file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(str(arrays.pop("header")))
+        found, step, about = header["format"], header["step"], header["about"]
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no checkpoint") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: not a checkpoint of minihgd, or a damaged one ({error})") from None
+    if found != FORMAT:
+        raise CheckpointError(f"{path}: its format is {found!r}, expected {FORMAT!r}")
+    weights, velocity = ({name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)}
+                         for kind in ("weights/", "velocity/"))
+    return Checkpoint(step, weights, velocity, about)
+
+
+def restore(path, model, optimiser, about):
+    """Load `path` into a model and its optimiser and return the step, if it belongs to a run set to `about`.
+
+    Raises CheckpointError, naming what differs, for a checkpoint of another model or other settings; then nothing
+    was changed.
+    """
+    checkpoint = load(path)
+    keys = sorted(about.keys() | checkpoint.about.keys())
+    differ = [f"{key} is {checkpoint.about.get(key)!r} there and {about.get(key)!r} here"
+              for key in keys if checkpoint.about.get(key) != about.get(key)]
+    if differ:
+        raise CheckpointError(f"{path}: a checkpoint of another run: {'; '.join(differ)}")
+    try:
+        model.load_state_dict(checkpoint.weights)
+        optimiser.load_state_dict(checkpoint.velocity)
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: a checkpoint of another model: {error.args[0]}") from None
+    return checkpoint.step

@@ -1,0 +1,180 @@
+"""The training loop: batches in, weights out, resumable to the bit.
+
+Everything random in a step — the batch, its augmentation, dropout — depends on the seed and the step's number only,
+and a checkpoint holds the rest: weights, running statistics, velocities, the step. So a run that was stopped, or
+killed, goes on from its last checkpoint as if nothing had happened.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .. import backend, ops
+from ..autograd import Tensor
+from ..data import Batches, normalise
+from ..errors import CheckpointError, SettingError, TrainingError
+from . import checkpoint
+from .log import Log
+from .progress import Progress
+from .schedule import poly
+from .sgd import SGD
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run's result depends on, beside the model and the data (section 4.1 of the paper)."""
+
+    epochs: float = 120
+    batch: int = 16
+    crop: int = 512  # pixels
+    lr: float = 0.001  # of the backbone, at the first step
+    decoder_factor: float = 10  # the decoder learns this many times faster than a pretrained backbone
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    power: float = 0.9  # of the poly schedule
+    scales: tuple = (0.5, 2.0)  # the long side, over the image's own
+    flip: float = 0.5  # probability
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch", "crop", "lr"):
+            if not getattr(self, name) > 0:
+                raise SettingError(f"{name}: expected more than 0, found {getattr(self, name)}")
+        for name in ("decoder_factor", "momentum", "weight_decay", "power", "seed"):
+            if not getattr(self, name) >= 0:
+                raise SettingError(f"{name}: expected at least 0, found {getattr(self, name)}")
+
+    def steps(self, images):
+        """Steps in the whole run over a data set of that many images."""
+        return max(1, round(self.epochs * images / self.batch))
+
+
+class Run:
+    """A training run in a folder.
+
+    folder: gets `checkpoint.npz`, `steps.csv` (step, loss, lr, images_per_second) and `evaluation.csv` (step, epoch,
+    pixel_accuracy, mean_iou). about: JSON values that say which model and data this is; a checkpoint with others is
+    refused. evaluate: a function of the model that returns a Score, called after each epoch, or None.
+    """
+
+    def __init__(self, model, dataset, settings, folder, about=None, evaluate=None, workers=2, save_minutes=10,
+                 out=None):
+        self.model, self.dataset, self.settings, self.folder = model, dataset, settings, str(folder)
+        self.about = {**(about or {}), "settings": _plain(asdict(settings)), "images": len(dataset)}
+        self.evaluate, self.save_minutes, self.out = evaluate, save_minutes, out
+        self.optimiser = SGD(model, settings.momentum, settings.weight_decay, {"decoder.": settings.decoder_factor})
+        self.steps, self.done = settings.steps(len(dataset)), 0
+        self.batches = Batches(dataset, settings.batch, settings.crop, settings.seed, workers,
+                               scales=settings.scales, flip=settings.flip)
+        self.path = os.path.join(self.folder, "checkpoint.npz")
+        self.score = None
+
+    def resume(self):
+        """Go back to the folder's checkpoint. Raises CheckpointError if it is missing, broken or another run's."""
+        self.done = checkpoint.restore(self.path, self.model, self.optimiser, self.about)
+
+    def train(self):
+        """Train to the last step. True when it was reached, False when Ctrl-C or SIGTERM asked to stop before.
+
+        Either way the checkpoint is written. Raises TrainingError where the loss is not finite (the last good
+        checkpoint stays), CheckpointError where the folder holds another run.
+        """
+        if not self.done and os.path.exists(self.path):
+            raise CheckpointError(f"{self.path}: the folder already holds a run; resume it, choose another folder, "
+                                  "or delete it")
+        os.makedirs(self.folder, exist_ok=True)
+        steps_log = Log(os.path.join(self.folder, "steps.csv"),
+                        ["step", "loss", "lr", "images_per_second"], self.done)
+        scores_log = Log(os.path.join(self.folder, "evaluation.csv"),
+                         ["step", "epoch", "pixel_accuracy", "mean_iou"], self.done)
+        self.progress = Progress(self.steps, self.settings.batch, self.done, self.out)
+        with contextlib.closing(steps_log), contextlib.closing(scores_log), StopRequest() as stop:
+            return self._train(steps_log, scores_log, stop)
+
+    def _train(self, steps_log, scores_log, stop):
+        self.model.train()
+        saved = time.monotonic()
+        with contextlib.closing(self.batches.from_step(self.done, self.steps)) as batches:
+            for step, images, labels in batches:
+                lr = poly(step, self.steps, self.settings.lr, self.settings.power)
+                loss = self.step(step, images, labels, lr)
+                self.done = step + 1
+                rate = self.progress.step(self.done, loss, lr)
+                steps_log.write(self.done, f"{loss:.6g}", f"{lr:.6g}", f"{rate:.2f}")
+                if self._epoch_ended():
+                    self._evaluate(scores_log)
+                if stop.requested or self._epoch_ended() or time.monotonic() - saved > 60 * self.save_minutes:
+                    self.save()
+                    saved = time.monotonic()
+                if stop.requested and self.done < self.steps:
+                    self.progress.say(f"stopped after step {self.done} of {self.steps}; saved {self.path}")
+                    return False
+        return True
+
+    def step(self, step, images, labels, lr):
+        """One step on images N×h×w×3 uint8 and labels N×h×w; returns the loss, a float."""
+        like = self.model.parameters()[0].data
+        xp = backend.of(like).xp
+        self.model.reseed(self.settings.seed, step)
+        x = Tensor(normalise(xp.asarray(images), xp).astype(like.dtype, copy=False))  # N×h×w×3
+        loss = ops.cross_entropy(self.model(x), xp.asarray(labels))
+        value = float(loss.data)
+        if not np.isfinite(value):
+            kept = f"the last good checkpoint is {self.path}" if os.path.exists(self.path) else "nothing was saved yet"
+            raise TrainingError(f"the loss is {value} at step {step + 1}, learning rate {lr:.6g}; {kept}")
+        if loss.requires_grad:
+            loss.backward()
+        self.optimiser.step(lr)
+        return value
+
+    def save(self):
+        """Write the checkpoint of the steps done."""
+        checkpoint.save(self.path, checkpoint.Checkpoint(
+            self.done, self.model.state_dict(), self.optimiser.state_dict(), self.about))
+
+    def _epoch_ended(self):
+        """Whether the last step completed an epoch: the stream of samples has passed the data set's end once more."""
+        before, after = ((s * self.settings.batch) // len(self.dataset) for s in (self.done - 1, self.done))
+        return after > before or self.done == self.steps
+
+    def _evaluate(self, log):
+        if self.evaluate is None:
+            return
+        started = time.monotonic()
+        self.score = self.evaluate(self.model)
+        epoch = round(self.done * self.settings.batch / len(self.dataset), 2)
+        accuracy, iou = self.score.pixel_accuracy, self.score.mean_iou
+        log.write(self.done, epoch, f"{accuracy:.4f}", f"{iou:.4f}")
+        self.progress.say(f"epoch {epoch:g}: pixel accuracy {accuracy:.3f}, mIoU {iou:.3f}")
+        self.progress.pause(time.monotonic() - started)
+
+
+class StopRequest:
+    """Ctrl-C and SIGTERM ask to stop after the step; a second one stops at once. Only the main thread can listen."""
+
+    requested = False
+
+    def __enter__(self):
+        self.before = {}
+        if threading.current_thread() is threading.main_thread():
+            self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _ask(self, number, frame):
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def __exit__(self, *error):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def _plain(settings):
+    """Settings as JSON gives them back: tuples become lists."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}

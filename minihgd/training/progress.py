@@ -1,0 +1,50 @@
+"""What a run says while it goes on: one line that is rewritten on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+
+class Progress:
+    """Reports steps of a run: step, loss, learning rate, images per second, time left."""
+
+    def __init__(self, steps, batch, first=0, out=None, every=10.0):
+        self.steps, self.batch = steps, batch
+        self.out = out or sys.stdout
+        self.live = self.out.isatty()
+        self.every = 0.2 if self.live else every  # seconds between reports
+        self.started = self.reported = time.monotonic()
+        self.first, self.paused = first, 0.0
+
+    def step(self, done, loss, lr):
+        """Report after step number `done` (counted from 1), if it is time to; returns images per second so far."""
+        now = time.monotonic()
+        seconds = max(1e-9, now - self.started - self.paused)
+        rate = (done - self.first) * self.batch / seconds
+        if now - self.reported >= self.every or done == self.steps:
+            self.reported = now
+            left = (self.steps - done) * seconds / (done - self.first)
+            self._write(f"step {done}/{self.steps}  loss {loss:.4f}  lr {lr:.5f}  {rate:.1f} images/s  "
+                        f"{clock(left)} left")
+        return rate
+
+    def say(self, text):
+        """A line of its own, which stays."""
+        print(f"\r\033[K{text}" if self.live else text, file=self.out, flush=True)
+
+    def pause(self, seconds):
+        """Time that was not spent on steps: evaluation, checkpoints."""
+        self.paused += seconds
+
+    def _write(self, text):
+        if self.live:
+            self.out.write(f"\r\033[K{text}")
+            self.out.flush()
+        else:
+            print(text, file=self.out, flush=True)
+
+
+def clock(seconds):
+    """Seconds as m:ss, or h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

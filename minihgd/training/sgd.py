@@ -1,0 +1,45 @@
+"""Stochastic gradient descent with momentum and weight decay.
+
+    v ← m v + (g + λ w)        w ← w - lr v
+
+as PyTorch has it: the decay λ acts on every parameter and goes through the momentum.
+"""
+
+from .. import backend
+from ..errors import SettingError
+
+
+class SGD:
+    """Steps a model's parameters. `factors`: name prefix -> factor on the learning rate, as {"decoder.": 10}."""
+
+    def __init__(self, model, momentum=0.9, weight_decay=1e-4, factors=None):
+        self.momentum, self.weight_decay = momentum, weight_decay
+        self.parameters = dict(model.named_parameters())
+        self.velocity = {name: backend.of(p.data).xp.zeros_like(p.data) for name, p in self.parameters.items()}
+        self.factor = dict.fromkeys(self.parameters, 1)
+        for prefix, factor in (factors or {}).items():
+            found = [name for name in self.parameters if name.startswith(prefix)]
+            if not found:
+                raise SettingError(f"factors: no parameter's name starts with {prefix!r}")
+            self.factor.update(dict.fromkeys(found, factor))
+
+    def step(self, lr):
+        """Move every parameter that has a gradient by its velocity, in place, and forget the gradient."""
+        for name, parameter in self.parameters.items():
+            if parameter.grad is None:
+                continue
+            v, w = self.velocity[name], parameter.data
+            v *= self.momentum
+            v += parameter.grad
+            v += self.weight_decay * w
+            w -= (lr * self.factor[name]) * v
+            parameter.grad = None
+
+    def state_dict(self):
+        """name -> velocity, NumPy arrays."""
+        return {name: backend.to_numpy(v) for name, v in self.velocity.items()}
+
+    def load_state_dict(self, arrays):
+        """Copy velocities saved by `state_dict` back. Names and shapes must be the parameters'."""
+        for name, v in self.velocity.items():
+            v[...] = backend.of(v).xp.asarray(arrays[name])

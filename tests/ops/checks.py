@@ -1,0 +1,325 @@
+"""The checks of each op: its values, its gradients against differences, its maps against their transposes.
+
+`CHECKS[name]()` raises where the op is wrong. They run as tests in test_checks.py, and against planted errors in
+test_planted_errors.py, which is why they reach every op through the `ops` module and not by a name of their own.
+"""
+
+import itertools
+
+import numpy as np
+
+from minihgd import Tensor, gradcheck, ops
+from minihgd.backend import conv
+from minihgd.errors import ShapeError
+from minihgd.ops import (
+    assembly,
+    bilinear,
+    convolution,
+    dropout,
+    elementwise,
+    loss,
+    normalisation,
+    pooling,
+    shapes,
+    softmax_pooling,
+)
+
+
+def random(*shape, seed=0):
+    """Normal random numbers, float64."""
+    return np.random.default_rng((seed, *shape)).standard_normal(shape)
+
+
+def apart(*shape, seed=0):
+    """Random numbers that all differ by at least 0.01 and are not near zero: no kink within a difference's step."""
+    size = int(np.prod(shape))
+    values = 0.01 * (np.arange(size) - size // 2 + 0.5)
+    return np.random.default_rng((seed, *shape)).permutation(values).reshape(shape)
+
+
+def equal(found, expected, tol=1e-12):
+    """found (a tensor or an array) equals expected up to tol of its largest value."""
+    found = found.data if isinstance(found, Tensor) else found
+    assert found.shape == np.shape(expected), (found.shape, np.shape(expected))
+    scale = max(1, np.abs(expected).max(initial=0))
+    assert np.abs(found - expected).max(initial=0) <= tol * scale, np.abs(found - expected).max()
+
+
+def adjoint(op, *shape, seed=0):
+    """<A x, y> = <x, A^T y> for an op with one input, to 1e-12."""
+    x = random(*shape, seed=seed)
+    y = op.forward(x)
+    cotangent = random(*y.shape, seed=seed + 1)
+    left, right = np.vdot(y, cotangent), np.vdot(x, op.backward(cotangent))
+    assert abs(left - right) <= 1e-12 * max(1, np.linalg.norm(y) * np.linalg.norm(cotangent)), (left, right)
+
+
+def refused(function, *arguments, **settings):
+    """A ShapeError is raised."""
+    try:
+        function(*arguments, **settings)
+    except ShapeError:
+        return
+    raise AssertionError(f"{function.__name__} took {settings}")
+
+
+# Convolutions: height, width, kernel, stride, padding, dilation.
+WINDOWS = [
+    (5, 7, (1, 1), 1, 0, 1), (5, 7, (1, 1), 2, 0, 1), (4, 5, (1, 1), 3, 0, 1), (3, 4, (1, 1), 1, 1, 1),
+    (5, 7, (3, 3), 1, 1, 1), (6, 5, (3, 3), 1, 0, 1), (5, 4, (3, 3), 1, 2, 2), (9, 8, (3, 3), 1, (2, 1), (3, 2)),
+    (5, 6, (3, 3), 2, 1, 1), (7, 9, (3, 3), 3, 1, 1), (8, 7, (3, 3), 2, 2, 2), (6, 7, (2, 3), 1, (1, 0), 1),
+    (9, 11, (7, 7), 2, 3, 1), (7, 5, (3, 2), (2, 3), (0, 1), 1), (1, 1, (3, 3), 1, 1, 1), (1, 1, (1, 1), 1, 0, 1),
+    (1, 6, (1, 3), 1, (0, 1), 1), (4, 1, (3, 1), (3, 1), (1, 0), 1), (3, 3, (3, 3), 1, 3, 1), (4, 4, (2, 2), 1, 2, 1),
+]
+
+
+def check_conv2d():
+    for h, w, kernel, stride, padding, dilation in WINDOWS:
+        x, weight, bias = random(2, h, w, 3), random(*kernel, 3, 4), random(4)
+        settings = dict(stride=stride, padding=padding, dilation=dilation)
+        equal(ops.conv2d(x, weight, bias, **settings), convolution.plain_conv2d(x, weight, bias, **settings))
+        gradcheck(lambda *a, s=settings: ops.conv2d(*a, **s), x, weight, bias)
+        gradcheck(lambda *a, s=settings: ops.conv2d(*a, **s), x, weight)
+    refused(ops.conv2d, random(1, 2, 2, 3), random(1, 1, 4, 2))
+    refused(ops.conv2d, random(1, 2, 2, 3), random(3, 3, 3, 2))
+    refused(ops.conv2d, random(1, 4, 4, 3), random(3, 3, 3, 2), random(3))
+    refused(ops.conv2d, random(1, 4, 4, 3), random(3, 3, 3, 2), stride=0)
+    refused(ops.conv2d, random(1, 4, 4, 3), random(3, 3, 3, 2), padding=(1, 2, 3))
+
+
+def check_conv2d_linear():
+    """In x and in the weights, at sizes too large for differences, and in pieces of many sizes."""
+    pieces = conv.ROWS, conv.WINDOWS
+    cases = itertools.product([(33, 20), (16, 16)], (1, 2, 3), (1, 2), [pieces, (7, 1), (100, 20000)])
+    try:
+        for (h, w), stride, dilation, (conv.ROWS, conv.WINDOWS) in cases:
+            op = convolution.Conv2d(stride, dilation, dilation)
+            x, weight = random(3, h, w, 5), random(3, 3, 5, 6)
+            y = op.forward(x, weight)
+            cotangent = random(*y.shape, seed=1)
+            dx, dw, _ = op.backward(cotangent)
+            product = np.vdot(y, cotangent)
+            scale = np.linalg.norm(y) * np.linalg.norm(cotangent)
+            assert abs(np.vdot(x, dx) - product) <= 1e-12 * scale
+            assert abs(np.vdot(weight, dw) - product) <= 1e-12 * scale
+    finally:
+        conv.ROWS, conv.WINDOWS = pieces
+
+
+def check_conv_transpose2d():
+    cases = [(3, 4, (2, 2), 2, 0, 0), (3, 2, (3, 3), 1, 1, 0), (2, 3, (3, 3), 2, 1, 1), (1, 1, (2, 2), 2, 0, 0),
+             (2, 3, (4, 3), (3, 2), (1, 0), (2, 1)), (3, 3, (1, 1), 2, 0, 1), (2, 2, (3, 3), 3, 0, 0)]
+    for h, w, kernel, stride, padding, output_padding in cases:
+        x, weight, bias = random(2, h, w, 3), random(*kernel, 3, 2), random(2)
+        settings = dict(stride=stride, padding=padding, output_padding=output_padding)
+        equal(ops.conv_transpose2d(x, weight, bias, **settings),
+              convolution.plain_conv_transpose2d(x, weight, bias, **settings))
+        gradcheck(lambda *a, s=settings: ops.conv_transpose2d(*a, **s), x, weight, bias)
+        # It is the transpose of the convolution with the same window: <conv(y), x> = <y, conv_transpose(x)>.
+        y = random(*ops.conv_transpose2d(x, weight, **settings).shape, seed=3)
+        forth = ops.conv2d(y, weight.swapaxes(2, 3), stride=stride, padding=padding).data
+        back = ops.conv_transpose2d(x, weight, **settings).data
+        assert abs(np.vdot(forth, x) - np.vdot(y, back)) < 1e-11
+    assert ops.conv_transpose2d(random(1, 2, 3, 1), random(3, 3, 1, 1), None, 2, 1, 1).shape == (1, 4, 6, 1)
+    assert ops.conv_transpose2d(random(1, 2, 3, 1), random(4, 2, 1, 1), None, 3).shape == (1, 7, 8, 1)
+    refused(ops.conv_transpose2d, random(1, 2, 2, 3), random(2, 2, 4, 2))
+    refused(ops.conv_transpose2d, random(1, 2, 2, 3), random(2, 2, 3, 2), stride=2, output_padding=2)
+
+
+def check_batch_norm():
+    for shape in ((2, 3, 5, 4), (3, 1, 1, 2), (7, 3), (1, 1, 2, 3)):
+        c = shape[-1]
+        x, gamma, beta = 3 * random(*shape) + 2, random(c, seed=1) + 2, random(c, seed=2)
+        mean, var = random(c, seed=3), random(c, seed=4) ** 2 + 0.5
+        for training in (True, False):
+            def apply(*a, t=training, m=mean, v=var):
+                return ops.batch_norm(*a, m.copy(), v.copy(), t)
+            gradcheck(apply, x, gamma, beta, tol=1e-5)
+        equal(ops.batch_norm(x, gamma, beta, mean.copy(), var.copy(), True),
+              normalisation.plain_batch_norm(x, gamma, beta))
+        equal(ops.batch_norm(x, gamma, beta, mean, var, False), gamma * (x - mean) / np.sqrt(var + 1e-5) + beta)
+        rows, running_mean, running_var = x.reshape(-1, c), mean.copy(), var.copy()
+        ops.batch_norm(x, gamma, beta, running_mean, running_var, True, momentum=0.3)
+        equal(running_mean, 0.7 * mean + 0.3 * rows.mean(axis=0))
+        equal(running_var, 0.7 * var + 0.3 * rows.var(axis=0, ddof=1))
+    # One row has no spread: the output is beta, and the running variance stays.
+    running_mean, running_var = np.zeros(2), np.ones(2)
+    equal(ops.batch_norm(random(1, 1, 1, 2), np.ones(2), np.array([1.0, 2]), running_mean, running_var, True),
+          np.array([[[[1.0, 2]]]]))
+    equal(running_var, np.ones(2))
+    # Far from zero nothing cancels: float32 at mean 1000, deviation 3.
+    x = (1000 + 3 * random(4000, 2)).astype(np.float32)
+    one, zero = np.ones(2, np.float32), np.zeros(2, np.float32)
+    y = ops.batch_norm(x, one, zero, zero.copy(), one.copy(), True).data
+    expected = normalisation.plain_batch_norm(x.astype(np.float64), one, zero)
+    assert np.abs(y - expected).max() < 5e-4
+    refused(ops.batch_norm, random(2, 3), np.ones(2), np.ones(3), np.ones(3), np.ones(3), True)
+
+
+def check_max_pool2d():
+    cases = [(5, 7, 3, 2, 1), (4, 4, 2, None, 0), (6, 5, (3, 2), (1, 3), (1, 0)), (1, 1, 1, 1, 0), (7, 6, 3, 3, 1)]
+    for h, w, size, stride, padding in cases:
+        x = apart(2, h, w, 3)
+        equal(ops.max_pool2d(x, size, stride, padding), pooling.plain_max_pool2d(x, size, stride, padding))
+        gradcheck(lambda a, s=(size, stride, padding): ops.max_pool2d(a, *s), x)
+    # Ties: the first pixel of the window, row by row, takes the whole gradient.
+    x = Tensor(np.ones((1, 4, 4, 1)), requires_grad=True)
+    ops.max_pool2d(x, 2).backward(np.array([[1.0, 2], [3, 4]])[None, :, :, None])
+    equal(x.grad[0, :, :, 0], np.array([[1.0, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]))
+    # All below zero: the padding must not win.
+    equal(ops.max_pool2d(-apart(1, 3, 3, 1) ** 2 - 1, 3, 2, 1),
+          pooling.plain_max_pool2d(-apart(1, 3, 3, 1) ** 2 - 1, 3, 2, 1))
+    refused(ops.max_pool2d, random(1, 2, 2, 1), 3)
+    refused(ops.max_pool2d, random(1, 4, 4, 1), 2, 2, 2)
+
+
+def check_avg_pool2d():
+    cases = [(5, 7, 3, 2, 1), (4, 4, 2, None, 0), (6, 5, (3, 2), (1, 3), (1, 0)), (1, 1, 1, 1, 0)]
+    for h, w, size, stride, padding in cases:
+        x = random(2, h, w, 3)
+        equal(ops.avg_pool2d(x, size, stride, padding), pooling.plain_avg_pool2d(x, size, stride, padding))
+        gradcheck(lambda a, s=(size, stride, padding): ops.avg_pool2d(a, *s), x)
+        adjoint(pooling.AvgPool2d(size, stride, padding), 2, h, w, 3)
+    # Windows that hang over the edge average what lies inside.
+    y = ops.avg_pool2d(np.arange(15.0).reshape(1, 3, 5, 1), 2, ceil_mode=True).data[0, :, :, 0]
+    equal(y, np.array([[3.0, 5, 6.5], [10.5, 12.5, 14]]))
+    for shape in ((2, 5, 7, 2), (1, 1, 1, 3), (1, 6, 3, 1)):
+        adjoint(pooling.AvgPool2d(2, ceil_mode=True), *shape)
+        gradcheck(lambda a: ops.avg_pool2d(a, 2, ceil_mode=True), random(*shape))
+    adjoint(pooling.AvgPool2d(3, 2, 1, ceil_mode=True), 2, 6, 8, 2)
+
+
+def check_resize_bilinear():
+    sizes = [((5, 7), (9, 4)), ((4, 3), (8, 6)), ((8, 8), (2, 2)), ((1, 1), (3, 5)), ((3, 4), (1, 1)), ((2, 5), (2, 5)),
+             ((6, 1), (4, 3)), ((7, 3), (13, 3))]
+    for ((h, w), size), align in itertools.product(sizes, (False, True)):
+        x = random(2, h, w, 3)
+        equal(ops.resize_bilinear(x, size, align), bilinear.plain_resize_bilinear(x, size, align))
+        gradcheck(lambda a, s=size, c=align: ops.resize_bilinear(a, s, c), x)
+        adjoint(bilinear.ResizeBilinear(size, align), 2, h, w, 3)
+    ramp = np.arange(4.0).reshape(1, 1, 4, 1)
+    equal(ops.resize_bilinear(ramp, (1, 7), True).data[0, 0, :, 0], np.arange(7) / 2)
+    equal(ops.resize_bilinear(ramp, (1, 8)).data[0, 0, :, 0], np.array([0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]))
+    refused(ops.resize_bilinear, ramp, 0)
+
+
+def check_softmax_pool():
+    for n, h, w, codewords, depth in ((2, 3, 4, 5, 6), (1, 1, 1, 2, 3), (2, 5, 1, 1, 4)):
+        A, B = random(n, h, w, codewords), random(n, h, w, depth)
+        equal(ops.softmax_pool(A, B), softmax_pooling.plain_softmax_pool(A, B))
+        gradcheck(ops.softmax_pool, A, B)
+        # Equation (1) does not change when a map is raised: large values do not overflow.
+        equal(ops.softmax_pool(A + 1000, B), softmax_pooling.plain_softmax_pool(A, B))
+        weights = softmax_pooling.softmax_over_pixels(A)
+        equal(weights.sum(axis=1), np.ones((n, codewords)))
+    # The gradient of A is centred: each map's adds up to zero.
+    A = Tensor(random(2, 3, 4, 5), requires_grad=True)
+    ops.softmax_pool(A, random(2, 3, 4, 6)).backward(random(2, 5, 6))
+    equal(A.grad.sum(axis=(1, 2)), np.zeros((2, 5)))
+    refused(ops.softmax_pool, random(1, 2, 3, 4), random(1, 3, 2, 4))
+
+
+def check_assemble():
+    for n, h, w, codewords, depth in ((2, 3, 4, 5, 6), (1, 1, 1, 1, 2), (3, 2, 1, 4, 1)):
+        W, C = random(n, h, w, codewords), random(n, codewords, depth)
+        equal(ops.assemble(W, C), assembly.plain_assemble(W, C))
+        gradcheck(ops.assemble, W, C)
+    refused(ops.assemble, random(1, 2, 3, 4), random(1, 5, 4))
+
+
+def check_relu():
+    x = apart(3, 5, 2)
+    equal(ops.relu(x), elementwise.plain_relu(x))
+    gradcheck(ops.relu, x)
+    # At the kink the derivative is 0.
+    zero = Tensor(np.zeros(3), requires_grad=True)
+    ops.relu(zero).backward(np.ones(3))
+    equal(zero.grad, np.zeros(3))
+
+
+def check_arithmetic():
+    shapes_ab = [((2, 3), (2, 3)), ((2, 3), (3,)), ((4, 1, 3), (2, 1)), ((), (2, 2)), ((1, 1, 1, 3), (2, 4, 5, 3))]
+    for a_shape, b_shape in shapes_ab:
+        a, b = random(*a_shape, seed=1), random(*b_shape, seed=2)
+        b = np.sign(b) * (np.abs(b) + 0.5)
+        for function, expected in ((ops.add, a + b), (ops.subtract, a - b), (ops.multiply, a * b), (ops.divide, a / b)):
+            equal(function(a, b), expected)
+            gradcheck(function, a, b)
+    gradcheck(ops.exp, random(3, 2))
+    gradcheck(ops.log, random(3, 2) ** 2 + 0.5)
+    x = Tensor(random(2, 2), requires_grad=True)
+    equal(3 * x - 1 / (2 + x * x) + (-x) @ x, 3 * x.data - 1 / (2 + x.data**2) - x.data @ x.data)
+    assert (2 * Tensor(np.ones(2, np.float32))).dtype == np.float32
+    gradcheck(lambda t: 3 * t - 1 / (2 + t * t) + (-t) @ t + (1 - t), random(2, 2))
+
+
+def check_shapes():
+    x = random(2, 3, 4)
+    for shape in ((6, 4), (-1,), (2, 12)):
+        gradcheck(lambda a, s=shape: ops.reshape(a, s), x)
+        adjoint(shapes.Reshape(shape), 2, 3, 4)
+    for axes in (None, (1, 2, 0), (0, 2, 1)):
+        equal(ops.transpose(x, axes), x.transpose(axes))
+        gradcheck(lambda a, s=axes: ops.transpose(a, s), x)
+        adjoint(shapes.Transpose(axes), 2, 3, 4)
+    for axis in (None, 0, -1, (1, 2)):
+        for keepdims in (False, True):
+            equal(ops.sum(x, axis, keepdims), x.sum(axis=axis, keepdims=keepdims))
+            equal(ops.mean(x, axis, keepdims), x.mean(axis=axis, keepdims=keepdims))
+            gradcheck(lambda a, s=axis, k=keepdims: ops.sum(a, s, k), x)
+            gradcheck(lambda a, s=axis, k=keepdims: ops.mean(a, s, k), x)
+            adjoint(shapes.Sum(axis, keepdims), 2, 3, 4)
+            adjoint(shapes.Mean(axis, keepdims), 2, 3, 4)
+    for axis in (0, 1, -1):
+        parts = [np.take(random(3, 4, 5, seed=s), range(s), axis=axis) for s in (1, 2, 3)]
+        equal(ops.concatenate(parts, axis), np.concatenate(parts, axis))
+        gradcheck(lambda *a, s=axis: ops.concatenate(a, s), *parts)
+
+
+def check_matmul():
+    for a_shape, b_shape in (((3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((2, 2, 3, 1), (2, 2, 1, 5)), ((1, 1), (1, 1))):
+        a, b = random(*a_shape), random(*b_shape, seed=1)
+        equal(ops.matmul(a, b), a @ b)
+        gradcheck(ops.matmul, a, b)
+    equal(ops.matmul(random(3, 4), random(4, 2)), shapes.plain_matmul(random(3, 4), random(4, 2)))
+    equal(ops.matmul(random(3, 0), random(0, 2)), np.zeros((3, 2)))
+    refused(ops.matmul, random(2, 3), random(2, 3))
+    refused(ops.matmul, random(2, 3, 4), random(3, 4, 2))
+
+
+def check_dropout2d():
+    def apply(x):
+        return ops.dropout2d(x, 0.4, True, np.random.default_rng(3))
+    x = random(3, 2, 4, 10)
+    kept = np.random.default_rng(3).random((3, 1, 1, 10))[:, 0, 0] >= 0.4  # N×C
+    equal(apply(x), dropout.plain_dropout2d(x, kept, 0.4))
+    gradcheck(apply, x)
+    equal(ops.dropout2d(x, 0.4, False, None), x)
+    refused(ops.dropout2d, x, 1.0, True, None)
+
+
+def check_cross_entropy():
+    rng = np.random.default_rng(0)
+    for n, h, w, classes in ((2, 3, 4, 5), (1, 1, 1, 2), (1, 2, 7, 3)):
+        z, labels = 3 * random(n, h, w, classes), rng.integers(0, classes, (n, h, w))
+        labels[rng.random(labels.shape) < 0.3] = 255
+        labels[0, 0, 0] = classes - 1
+        equal(ops.cross_entropy(z, labels), loss.plain_cross_entropy(z, labels))
+        gradcheck(lambda a, given=labels: ops.cross_entropy(a, given), z)
+        gradcheck(lambda a, given=labels: ops.cross_entropy(a, given) * 3.0, z)
+        equal(ops.cross_entropy(z + 1e4, labels), loss.plain_cross_entropy(z, labels), tol=1e-10)
+    # Nothing labelled: no loss, no gradient.
+    z = Tensor(random(1, 2, 2, 3), requires_grad=True)
+    nothing = ops.cross_entropy(z, np.full((1, 2, 2), 255))
+    nothing.backward()
+    assert float(nothing.data) == 0
+    equal(z.grad, np.zeros((1, 2, 2, 3)))
+    equal(ops.cross_entropy(random(1, 1, 2, 3), np.array([[[0, 7]]]), void=7),
+          loss.plain_cross_entropy(random(1, 1, 2, 3), np.array([[[0, 7]]]), void=7))
+    refused(ops.cross_entropy, random(1, 2, 2, 3), np.full((1, 2, 2), 3))
+    refused(ops.cross_entropy, random(1, 2, 2, 3), np.full((1, 2, 2), -1))
+    refused(ops.cross_entropy, random(1, 2, 2, 3), np.zeros((1, 2, 3), int))
+
+
+CHECKS = {name.removeprefix("check_"): function for name, function in dict(globals()).items()
+          if name.startswith("check_")}

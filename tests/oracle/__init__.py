@@ -1,0 +1,1 @@
+"""Independent rebuilds in other frameworks, which the parity tests compare minihgd with."""
