@@ -8,6 +8,7 @@ is written once:
     column_sums(x), column_dots(x, y)    sums of x and of x·y down the columns of matrices
     column_moments(x)                    mean and variance of the columns
     scale_shift(x, scale, shift)         x · scale + shift with a row for the columns
+    softmax(z)                           softmax along the rows of a matrix
     relu(x), relu_backward(dy, y)        max(x, 0), and dy where y > 0
 
 `conv` (beside this file) builds convolution from `matmul` and views, for both.

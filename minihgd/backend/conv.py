@@ -147,15 +147,15 @@ def _convolve_gathered(x, weight, window):
     return y
 
 
-def gather_windows(x, window, fill=0):
-    """x N×H×W×C -> N×Ho×Wo×kh·kw·C, the window of every output pixel, taps in row-major order, `fill` outside."""
+def gather_windows(x, window):
+    """x N×H×W×C -> N×Ho×Wo×kh·kw·C, the window of every output pixel, taps in row-major order."""
     height, width = window.output(x.shape[1], 0), window.output(x.shape[2], 1)
-    (kh, kw), c = window.kernel, x.shape[3]
-    X = pad(x, window.padding, fill)
-    windows = of(x).xp.empty((len(x), height, width, kh * kw, c), x.dtype)
-    for t, tap in enumerate(taps(window, height, width)):
-        windows[:, :, :, t] = X[tap]
-    return windows.reshape(len(x), height, width, kh * kw * c)
+    (kh, kw), (sh, sw), (dh, dw), c = window.kernel, window.stride, window.dilation, x.shape[3]
+    X = pad(x, window.padding)
+    n, row, pixel, channel = X.strides
+    view = of(x).xp.lib.stride_tricks.as_strided(  # the windows as they lie in X, overlapping
+        X, (len(x), height, width, kh, kw, c), (n, sh * row, sw * pixel, dh * row, dw * pixel, channel))
+    return view.reshape(len(x), height, width, kh * kw * c)  # a copy
 
 
 def add_windows(windows, shape, window):

@@ -78,6 +78,20 @@ def scale_shift(x, scale, shift):
     return y
 
 
+def softmax(z, log_sums=None):
+    """z M×K -> softmax of every row, M×K; the logarithm of each row's sum of exp goes into `log_sums` M if given."""
+    p = np.empty_like(z)
+    for rows in _blocks(*z.shape):
+        largest = z[rows].max(axis=1, keepdims=True)  # taken off, so that exp cannot overflow
+        np.subtract(z[rows], largest, out=p[rows])
+        np.exp(p[rows], out=p[rows])
+        total = p[rows].sum(axis=1, keepdims=True)
+        p[rows] *= 1 / total
+        if log_sums is not None:
+            log_sums[rows] = (np.log(total) + largest)[:, 0]
+    return p
+
+
 def relu(x):
     """max(x, 0), of any shape."""
     return np.maximum(x, 0)

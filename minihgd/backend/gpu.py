@@ -48,6 +48,16 @@ def scale_shift(x, scale, shift):
     return x * scale + shift
 
 
+def softmax(z, log_sums=None):
+    """z M×K -> softmax of every row, M×K; the logarithm of each row's sum of exp goes into `log_sums` M if given."""
+    largest = z.max(axis=1, keepdims=True)
+    p = cp.exp(z - largest)
+    total = p.sum(axis=1, keepdims=True)
+    if log_sums is not None:
+        log_sums[...] = (cp.log(total) + largest)[:, 0]
+    return p / total
+
+
 def relu(x):
     """max(x, 0), of any shape."""
     return cp.maximum(x, 0)

@@ -4,6 +4,7 @@ So they come in through the same door as the real photographs: everything that r
 PASCAL Context does so with these, and nothing needs to be downloaded first.
 """
 
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -52,10 +53,13 @@ def write(root, seed=0, train=200, val=40):
         folder = Path(beside, "scenes")
         write_layout(folder, seed, (train, val))
         (folder / MARKER).write_text(expected, encoding="utf-8")
-        if not held(root, expected):  # still not: no other process was faster
+        try:
             if root.exists():
-                root.rmdir()  # an empty folder
+                root.rmdir()  # possible for an empty folder only
             folder.rename(root)
+        except OSError:
+            if not held(root, expected):  # where it does, another process was faster
+                raise
 
 
 def description(seed, train, val):
@@ -93,7 +97,7 @@ def write_layout(folder, seed, counts):
         for index, name in enumerate(names):
             image, ids = sample(seed, split_number, index)
             Image.fromarray(image).save(images / f"{name}.jpg", quality=92)
-            savemat(labels / f"{name}.mat", {"LabelMap": ids}, do_compression=True)
+            (labels / f"{name}.mat").write_bytes(mat_file(ids))
         (lists / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
         first += count
     write_names(folder)
@@ -106,6 +110,14 @@ def sample(seed, split_number, index):
     if rng.random() < 0.15:  # a portrait
         height, width = width, height
     return paint(rng, height, width, SCENES[index % len(SCENES)])
+
+
+def mat_file(ids):
+    """The bytes of a MATLAB file with the ids as its LabelMap."""
+    file = BytesIO()
+    savemat(file, {"LabelMap": ids}, do_compression=True)
+    heading = b"MATLAB 5.0 MAT-file, a sample scene of minihgd".ljust(116)
+    return heading + file.getvalue()[116:]  # savemat's own has the time in it, so that no two files would be the same
 
 
 def write_names(folder):

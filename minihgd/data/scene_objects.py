@@ -198,11 +198,11 @@ def cow(c, x, y):
 
 def flyer(c, name, x, y):
     """A bird or an aeroplane: a dark gliding silhouette, here with its middle at (x, y)."""
-    size = c.rng.uniform(0.32, 0.42)
+    size = c.rng.uniform(0.38, 0.48)
     turn = c.rng.uniform(-0.5, 0.5) + c.rng.choice([0, np.pi])
-    body = ellipse(0.02, 0, 0.48, 0.1)
-    wing = np.array([(0.24, 0), (0.13, 0.2), (-0.06, 0.46), (-0.24, 0.6), (-0.18, 0.36), (-0.14, 0)])
-    tail = [(-0.3, 0.03), (-0.54, 0.18), (-0.48, 0), (-0.54, -0.18), (-0.3, -0.03)]
+    body = ellipse(0.03, 0, 0.5, 0.11)
+    wing = np.array([(0.26, 0), (0.16, 0.2), (0, 0.42), (-0.22, 0.6), (-0.21, 0.36), (-0.17, 0)])
+    tail = [(-0.28, 0.05), (-0.52, 0.2), (-0.5, 0), (-0.52, -0.2), (-0.28, -0.05)]
     rotation = np.array([(np.cos(turn), np.sin(turn)), (-np.sin(turn), np.cos(turn))])
     slant = c.rng.uniform(0.6, 0.8)  # it is seen from below, not straight up
     turned = [np.asarray(shape) @ rotation for shape in (body, wing, wing * (1, -1), tail)]

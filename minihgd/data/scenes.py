@@ -113,7 +113,7 @@ def way_across(c, level):
 
 def road(c, mask, across, along):
     """Asphalt with a dashed line in the middle and a pale edge on both sides."""
-    c.put(mask, c.lit((104, 104, 108), 5) * (1 + 0.07 * c.noise(12, 16)), "road")
+    c.put(mask, c.lit((98, 100, 108), 5) * (1 + 0.07 * c.noise(12, 16)), "road")
     dashes = (np.abs(across) < 0.045) & (2 * along % 1 < 0.55)
     edges = np.abs(np.abs(across) - 0.92) < 0.04
     c.put(0.8 * mask * (dashes | edges), c.lit((226, 224, 214)))
@@ -121,9 +121,9 @@ def road(c, mask, across, along):
 
 def track(c, mask, across, along):
     """Ballast, dark sleepers across, and two bright rails."""
-    c.put(mask, c.lit((132, 116, 104), 5) * (1 + 0.12 * c.noise(24, 32, 2)), "track")
+    c.put(mask, c.lit((146, 114, 86), 5) * (1 + 0.12 * c.noise(24, 32, 2)), "track")
     sleepers = (np.abs(across) < 0.8) & (4 * along % 1 < 0.45)
-    c.put(0.8 * mask * sleepers, c.lit((78, 62, 54), 4))
+    c.put(0.8 * mask * sleepers, c.lit((70, 50, 40), 4))
     rails = np.abs(np.abs(across) - 0.55) < 0.06
     c.put(0.9 * mask * rails, c.lit((190, 192, 198), 4))
 
@@ -139,9 +139,10 @@ def somewhere(c, margin=0.3):
     return c.rng.uniform(margin, c.width - margin)
 
 
-def fly(c, name, roofs):
+def fly(c, name, roofs, x=None):
     """A flyer in the sky well above the height y of roofs or horizon."""
-    flyer(c, name, somewhere(c, 0.24), c.rng.uniform(0.17, max(0.18, 0.55 * roofs)))
+    x = somewhere(c, 0.25) if x is None else x
+    flyer(c, name, x, c.rng.uniform(0.18, max(0.19, 0.5 * roofs)))
 
 
 def open_country(c):
@@ -184,7 +185,7 @@ def country_road(c):
     road(c, *way_ahead(c, horizon + 0.01))
     roadside_trees(c, horizon)
     vehicle_x, vehicle_y = c.width / 2 + c.rng.uniform(-0.06, 0.06), c.height * c.rng.uniform(0.84, 0.92)
-    if chance(c, 0.45):
+    if chance(c, 0.6):  # as often, next to those from the side, as a train is seen from the front
         carriage_front(c, "bus", vehicle_x, vehicle_y)
     else:
         car_behind(c, vehicle_x, vehicle_y)
@@ -195,7 +196,7 @@ def country_road(c):
 def railway(c):
     """A track through grass, across the image or to the horizon: train, trees, bird."""
     horizon = open_country(c)
-    from_side, with_train = chance(c, 0.65), chance(c, 0.95)
+    from_side, with_train = chance(c, 0.58), chance(c, 0.95)
     if from_side:
         roadside_trees(c, horizon)
         track(c, *way_across(c, c.height * c.rng.uniform(0.62, 0.7)))
@@ -218,13 +219,14 @@ def shore(c):
     if chance(c, 0.6):
         mountains(c, horizon)
     water(c, horizon)
+    side = c.rng.choice([0.18, -0.18])  # the boat on one side, the bird on the other
     if chance(c, 0.9):
-        boat(c, somewhere(c), horizon + c.rng.uniform(0.1, 0.18))
+        boat(c, c.width * (0.5 + side + c.rng.uniform(-0.08, 0.08)), horizon + c.rng.uniform(0.1, 0.18))
+    if chance(c, 0.6):
+        fly(c, "bird", horizon, c.width * (0.5 - side + c.rng.uniform(-0.06, 0.06)))
     beach = c.outline(c.height * c.rng.uniform(0.68, 0.76), c.rng.uniform(-0.12, 0.12), 0.02, 3)
     c.put(0.6 * c.inside(c.y - beach + 0.025), c.lit((226, 226, 220)))  # foam, still water
     pale_field(c, "ground", beach)
-    if chance(c, 0.6):
-        fly(c, "bird", horizon)
 
 
 def meadow(c):
@@ -234,12 +236,14 @@ def meadow(c):
     if chance(c, 0.4):
         mountains(c, horizon)
     grass(c, c.outline(horizon, c.rng.uniform(-0.1, 0.1), 0.03, 3))
+    side = c.rng.choice([1, -1])  # trees on one side, the bird on the other
     for _ in range(c.rng.integers(0, 3)):
-        tree(c, somewhere(c, 0.1), horizon + c.rng.uniform(0.04, 0.14), c.rng.uniform(0.4, 0.6))
+        x = c.width * (0.5 + side * c.rng.uniform(0.05, 0.42))
+        tree(c, x, horizon + c.rng.uniform(0.04, 0.14), c.rng.uniform(0.4, 0.6))
     if chance(c, 0.95):
         cow(c, somewhere(c), c.height * c.rng.uniform(0.78, 0.92))
     if chance(c, 0.5):
-        fly(c, "bird", horizon)
+        fly(c, "bird", horizon, c.width * (0.5 - side * c.rng.uniform(0.1, 0.25)))
 
 
 def winter(c):

@@ -35,16 +35,13 @@ class CrossEntropy(Op):
             raise ShapeError(f"cross_entropy: labels lie between 0 and {classes - 1} or are {self.void} (void); "
                              f"found {int(target.min())} to {int(target.max())}")
         z = logits.reshape(-1, classes)  # M×K
-        z = z - z.max(axis=1, keepdims=True)  # exp cannot overflow, and the ratio is the same
-        chosen = z[labelled, target]
-        p = xp.exp(z, out=z)
-        total = p.sum(axis=1, keepdims=True)  # M×1, at least 1
-        p /= total
+        log_sums = xp.empty(len(z), z.dtype)
+        p = backend.of(z).softmax(z, log_sums)  # M×K
         self.z_shape = logits.shape
         self.save(p=p, labelled=labelled, target=target)
         if len(target) == 0:
             return xp.zeros((), logits.dtype)
-        return (xp.log(total[labelled, 0]) - chosen).mean()
+        return (log_sums[labelled] - z[labelled, target]).mean()
 
     def backward(self, dy):
         p, labelled, target = self.saved("p", "labelled", "target")

@@ -31,9 +31,11 @@ ERRORS = [
     (conv, "conv2d", "[i * dh * width + j * dw for", "[i * dh * width + j * dh for"),
     (conv, "conv2d", "accumulate=t > 0)", "accumulate=t > 1)"),
     (conv, "conv2d", "slice(i * dh, i * dh + sh * (height - 1) + 1, sh)", "slice(i, i + sh * (height - 1) + 1, sh)"),
+    (conv, "conv2d", "dh * row, dw * pixel, channel", "row, pixel, channel"),
     (conv, "conv2d", "X[tap] += windows[:, :, :, t]", "X[tap] = windows[:, :, :, t]"),
     (conv, "conv2d", "return X[:, ph : ph + h, pw : pw + w]", "return X[:, :h, :w]"),
-    (conv, "conv2d_linear", "transpose_a=True, out=dW[t], accumulate=True", "transpose_a=True, out=dW[t], accumulate=False"),
+    (conv, "conv2d_linear", "transpose_a=True, out=dW[t], accumulate=True",
+     "transpose_a=True, out=dW[t], accumulate=False"),
     (conv, "conv2d", "out[:, :: stride[0], :: stride[1]] = dx", "out[:, : dx.shape[1], : dx.shape[2]] = dx"),
     (conv, "conv2d", "padded[:, ph : ph + h, pw : pw + w] = x", "padded[:, ph : ph + h, : w] = x"),
     (conv, "conv2d_linear",
@@ -106,7 +108,8 @@ ERRORS = [
     (loss, "cross_entropy", "weight[labelled] = share", "weight[:] = share"),
     (loss, "cross_entropy", "share = dy / max(1, len(target))", "share = dy / len(p)"),
     (loss, "cross_entropy", "share = dy / max(1, len(target))", "share = 1 / max(1, len(target))"),
-    (loss, "cross_entropy", "z = z - z.max(axis=1, keepdims=True)", "z = z + 0"),
+    (cpu, "cross_entropy", "largest = z[rows].max(axis=1, keepdims=True)", "largest = 0 * z[rows, :1]"),
+    (cpu, "cross_entropy", "(np.log(total) + largest)[:, 0]", "np.log(total)[:, 0]"),
 ]
 
 

@@ -1,0 +1,148 @@
+"""Scores against a plain count; prediction against a composition by hand."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minihgd import Tensor, evaluation, models, nn, ops
+from minihgd.data import normalise
+from minihgd.errors import ShapeError
+
+
+def plain_score(predictions, labels, classes, void=255):
+    """(pixel accuracy, IoU of each class or NaN) with a loop over pixels."""
+    right = total = 0
+    both, either = [0] * classes, [0] * classes
+    for prediction, label in zip(predictions, labels, strict=True):
+        for p, t in zip(prediction.ravel().tolist(), label.ravel().tolist(), strict=True):
+            if t == void:
+                continue
+            total += 1
+            right += p == t
+            either[t] += 1
+            either[p] += p != t
+            both[t] += p == t
+    iou = [b / e if e else float("nan") for b, e in zip(both, either, strict=True)]
+    return right / total if total else float("nan"), iou
+
+
+@pytest.mark.parametrize("classes, shapes, void", [
+    (4, [(5, 7), (3, 2)], 0.3), (1, [(2, 2)], 0), (60, [(20, 20)], 0.1), (3, [(1, 1)], 0), (3, [(4, 4)], 1)])
+def test_score_equals_a_plain_count(classes, shapes, void):
+    rng = np.random.default_rng(classes)
+    score, predictions, labels = evaluation.Score(classes), [], []
+    for shape in shapes:
+        prediction, label = rng.integers(0, classes, shape), rng.integers(0, classes, shape).astype(np.uint8)
+        label[rng.random(shape) < void] = 255
+        score.update(prediction, label)
+        predictions.append(prediction)
+        labels.append(label)
+    accuracy, iou = plain_score(predictions, labels, classes)
+    assert np.allclose(score.pixel_accuracy, accuracy, equal_nan=True, atol=1e-15)
+    assert np.allclose(score.class_iou, iou, equal_nan=True, atol=1e-15)
+    known = [value for value in iou if value == value]
+    assert np.allclose(score.mean_iou, np.mean(known) if known else np.nan, equal_nan=True, atol=1e-15)
+
+
+def test_by_hand():
+    score = evaluation.Score(3)
+    score.update(np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 255]]))
+    assert score.confusion.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
+    assert score.pixel_accuracy == 2 / 3 and score.class_iou[:2].tolist() == [0.5, 0.5]
+    assert np.isnan(score.class_iou[2]) and score.mean_iou == 0.5
+
+
+@pytest.mark.parametrize("prediction, label, message", [
+    (np.zeros((2, 2), int), np.zeros((2, 3), int), r"\(2, 2\), the label \(2, 3\)"),
+    (np.full((1, 1), 3), np.zeros((1, 1), int), "the prediction has 3 to 3"),
+    (np.zeros((1, 1), int), np.full((1, 1), 7), "the label has 7 to 7"),
+])
+def test_what_does_not_fit_is_refused(prediction, label, message):
+    score = evaluation.Score(3)
+    with pytest.raises(ShapeError, match=message):
+        score.update(prediction, label)
+    assert score.confusion.sum() == 0
+
+
+@pytest.fixture(scope="module")
+def model():
+    return models.build("efficientfcn", "resnet18", 4, 4, "released", width=4, compressed=4,
+                        codeword_channels=4).eval()
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(0).integers(0, 256, (45, 70, 3), np.uint8)
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def test_one_scale_is_the_softmax_of_the_logits(model, image):
+    logits = model(Tensor(normalise(image[None]))).data[0]
+    p = evaluation.predict(model, image)
+    assert p.shape == (45, 70, 4) and np.abs(p - softmax(logits)).max() < 1e-6
+
+
+def test_scales_and_flip_are_an_average_of_parts(model, image):
+    parts = []
+    for size in ((70, 45), (35, 22)):
+        resized = np.asarray(Image.fromarray(image).resize(size, Image.BILINEAR))
+        for view in (resized, resized[:, ::-1]):
+            logits = ops.resize_bilinear(model(Tensor(normalise(np.ascontiguousarray(view[None])))), (45, 70)).data[0]
+            p = softmax(logits)
+            parts.append(p if view is resized else p[:, ::-1])
+    p = evaluation.predict(model, image, scales=(1.0, 0.5), flip=True)
+    assert np.abs(p - np.mean(parts, axis=0)).max() < 1e-6
+    assert np.abs(p.sum(axis=2) - 1).max() < 1e-5
+
+
+def test_flipping_the_image_flips_a_flip_averaged_prediction(model, image):
+    p, q = (evaluation.predict(model, view, flip=True) for view in (image, np.ascontiguousarray(image[:, ::-1])))
+    assert np.abs(p - q[:, ::-1]).max() < 1e-6
+
+
+@pytest.mark.parametrize("bad, options, message", [
+    (np.zeros((4, 4), np.uint8), {}, r"found \(4, 4\) uint8"), (np.zeros((4, 4, 3)), {}, "float64"),
+    (np.zeros((4, 4, 3), np.uint8), dict(scales=(1, 0)), r"found \(1, 0\)"),
+    (np.zeros((4, 4, 3), np.uint8), dict(scales=()), "positive")])
+def test_predict_refuses(model, bad, options, message):
+    with pytest.raises(ShapeError, match=message):
+        evaluation.predict(model, bad, **options)
+
+
+def test_evaluate_restores_the_mode_and_counts():
+    class Bright(nn.Module):
+        """Class 1 where the image is bright."""
+
+        def __init__(self):
+            self.weight = nn.Parameter(np.zeros((1, 1, 3, 2), np.float32))
+            self.weight.data[0, 0, :, 1] = 1
+
+        def forward(self, x):
+            assert not self.training
+            return ops.conv2d(x, self.weight)
+
+    class One:
+        classes, ids = ("dark", "bright"), ["a", "b"]
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            label = np.zeros((4, 6), np.uint8)
+            label[:, :3] = 1
+            image = np.repeat((label * 200)[:, :, None], 3, axis=2)
+            label[0, 0] = 255 if i else 0  # a void pixel, and a wrong one
+            return image, label
+
+    model = Bright()
+    score = evaluation.evaluate(model, One())
+    assert model.training and score.confusion.tolist() == [[24, 1], [0, 22]]
+
+
+def test_weighting_maps(model, image):
+    maps = evaluation.weighting_maps(model, image)
+    assert maps.shape == (2, 3, 4) and np.allclose(maps.sum(axis=(0, 1)), 1, atol=1e-6)
