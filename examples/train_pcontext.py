@@ -19,9 +19,9 @@ from minihgd import data, evaluation, models, report, training, weights
 from minihgd.errors import MinihgdError
 
 PAPER = dict(backbone="resnet101", form="paper", codewords=256, epochs=120, batch=16, crop=512, lr=0.001,
-             decoder_factor=10)
-SAMPLE = dict(backbone="resnet18", form="released", codewords=32, epochs=30, batch=8, crop=96, lr=0.05,
-              decoder_factor=1)
+             decoder_factor=10, scales=[0.5, 2.0])
+SAMPLE = dict(backbone="resnet18", form="released", codewords=32, epochs=22, batch=8, crop=128, lr=0.05,
+              decoder_factor=1, scales=[0.75, 1.5])
 SMALL = dict(width=32, compressed=64, codeword_channels=128)  # a narrow model for the sample scenes
 
 
@@ -35,7 +35,7 @@ def main():
         print(f"{args.weights}: {weights.load(model, args.weights, strict=False)}")
     model.to(args.device)
     settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr,
-                                 decoder_factor=args.decoder_factor, seed=args.seed)
+                                 decoder_factor=args.decoder_factor, scales=tuple(args.scales), seed=args.seed)
     about = dict(model="efficientfcn", backbone=args.backbone, form=args.form, codewords=args.codewords,
                  stem=args.stem, options=options, classes=list(train.classes))
     run = training.Run(model, train, settings, args.out, about, lambda m: evaluation.evaluate(m, val), args.workers)
@@ -102,6 +102,8 @@ def arguments():
     add("--crop", "side of the training crops in pixels", both="crop", type=int)
     add("--lr", "learning rate of the backbone at the first step", both="lr", type=float)
     add("--decoder-factor", "the decoder's learning rate over the backbone's", both="decoder_factor", type=float)
+    add("--scales", "images are resized by a factor drawn from this range", both="scales", type=float, nargs=2,
+        metavar=("LOW", "HIGH"))
     add("--seed", "of weights, order, augmentation and the sample scenes", 0, type=int)
     add("--device", "cpu, cuda or cuda:N", "cpu")
     add("--workers", "threads that prepare batches", 2, type=int)

@@ -130,13 +130,16 @@ class Sequential(Module):
 
 
 class Conv2d(Module):
-    """A convolution with weight kh×kw×Cin×Cout and, unless `bias=False`, a bias of Cout."""
+    """A convolution with weight kh×kw×Cin×Cout and, unless `bias=False`, a bias of Cout.
 
-    def __init__(self, cin, cout, size, stride=1, padding=0, dilation=1, bias=True):
+    gain: on the size of the initial weights, see `initialise`.
+    """
+
+    def __init__(self, cin, cout, size, stride=1, padding=0, dilation=1, bias=True, gain=1.0):
         kh, kw = ops.convolution.pair(size, "size", 1)
         self.weight = Parameter(np.zeros((kh, kw, cin, cout), np.float32))
         self.bias = Parameter(np.zeros(cout, np.float32)) if bias else None
-        self.stride, self.padding, self.dilation = stride, padding, dilation
+        self.stride, self.padding, self.dilation, self.gain = stride, padding, dilation, gain
 
     def forward(self, x):
         return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
@@ -199,13 +202,13 @@ def initialise(module, seed):
     """Draw every convolution's weights from a normal distribution; biases stay zero. Returns the module.
 
     Before batch normalisation and ReLU the variance is 2 / (kh·kw·Cout) (He et al. 2015); a convolution with a bias
-    has neither behind it, and 1 / (kh·kw·Cin) keeps the size of its input. Each weight depends on the seed and on its
-    own name only, so that two models agree in what they have in common.
+    has neither behind it, and 1 / (kh·kw·Cin) keeps the size of its input. The convolution's `gain` scales its
+    deviation. Each weight depends on the seed and on its own name only, so that two models agree in what they share.
     """
     for prefix, part in module.modules():
         if isinstance(part, Conv2d):
             kh, kw, cin, cout = part.weight.shape
             variance = 2 / (kh * kw * cout) if part.bias is None else 1 / (kh * kw * cin)
             rng = np.random.default_rng((seed, zlib.crc32(prefix.encode())))
-            part.weight.data[...] = rng.standard_normal(part.weight.shape, np.float32) * np.sqrt(variance)
+            part.weight.data[...] = rng.standard_normal(part.weight.shape, np.float32) * part.gain * np.sqrt(variance)
     return module

@@ -80,12 +80,12 @@ def scale_shift(x, scale, shift):
 
 def softmax(z, log_sums=None):
     """z M×K -> softmax of every row, M×K; the logarithm of each row's sum of exp goes into `log_sums` M if given."""
-    p = np.empty_like(z)
+    p, ones = np.empty_like(z), np.ones((z.shape[1], 1), z.dtype)
     for rows in _blocks(*z.shape):
         largest = z[rows].max(axis=1, keepdims=True)  # taken off, so that exp cannot overflow
         np.subtract(z[rows], largest, out=p[rows])
         np.exp(p[rows], out=p[rows])
-        total = p[rows].sum(axis=1, keepdims=True)
+        total = matmul(p[rows], ones)  # a product adds up short rows faster than a sum does
         p[rows] *= 1 / total
         if log_sums is not None:
             log_sums[rows] = (np.log(total) + largest)[:, 0]

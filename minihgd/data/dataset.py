@@ -25,11 +25,11 @@ class Dataset:
 
     def image_path(self, name):
         """The photograph's file, for one of `ids`."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no image_path")
 
     def read_label(self, name):
         """The label H×W uint8, 255 = void, for one of `ids`."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no read_label")
 
     def __len__(self):
         return len(self.ids)

@@ -81,8 +81,9 @@ class PaperDecoder(Decoder):
         self.base = nn.Conv2d(m32, D, 1)
         self.attention = nn.Conv2d(m32, codewords, 1)
         self.guidance = nn.Conv2d(m8, D, 1)
-        self.coefficients = nn.Conv2d(D, codewords, 1)
-        self.classifier = nn.Conv2d(2 * D, num_classes, 1)
+        # At first f̃, a sum of n codewords, is to be of a codeword's size, and no class preferred.
+        self.coefficients = nn.Conv2d(D, codewords, 1, gain=codewords**-0.5)
+        self.classifier = nn.Conv2d(2 * D, num_classes, 1, gain=0.1)
 
     def compress(self, maps):
         return {s: getattr(self, f"e{s}")(maps[s]) for s in self.scales}
@@ -118,7 +119,7 @@ class ReleasedDecoder(Decoder):
         self.coefficients = nn.Sequential(*_layer(D, n), nn.ReLU(), *_layer(n, n), nn.ReLU())
         self.fusion = nn.Sequential(*_layer(2 * D, D), nn.ReLU())
         self.dropout = nn.Dropout2d(dropout)
-        self.classifier = nn.Conv2d(D, num_classes, 1)
+        self.classifier = nn.Conv2d(D, num_classes, 1, gain=0.1)
         self.codewords = n
 
     def compress(self, maps):

@@ -7,6 +7,12 @@ from ..data import VOID
 from ..files import written_aside
 
 MARGIN, INK, PAPER = 8, (30, 30, 30), (255, 255, 255)
+NATURAL = {  # classes that cover large fields, in colours one knows them by
+    "sky": (135, 190, 235), "water": (40, 105, 180), "grass": (125, 185, 80), "tree": (40, 110, 60),
+    "road": (120, 120, 125), "snow": (235, 240, 250), "ground": (205, 175, 125), "mountain": (140, 115, 105),
+    "building": (180, 110, 85), "track": (95, 75, 70), "sidewalk": (180, 170, 175), "wall": (215, 200, 175),
+    "floor": (170, 130, 95), "rock": (110, 105, 100), "ceiling": (225, 220, 205),
+}
 
 
 def palette():
@@ -21,9 +27,11 @@ def palette():
     return colours
 
 
-def coloured(labels, background=False):
-    """Labels H×W -> H×W×3 uint8. Class k has colour k + 1 (k if there is a background class), void is light grey."""
-    table = np.roll(palette(), 0 if background else -1, axis=0)
+def coloured(labels, classes):
+    """Labels H×W -> H×W×3 uint8: NATURAL colours, or the PASCAL VOC palette's next one; void is light grey."""
+    table = palette() if classes[0] == "background" else np.roll(palette(), -1, axis=0)  # 0 is for the background
+    for k, name in enumerate(classes):
+        table[k] = NATURAL.get(name, table[k])
     table[VOID] = 225
     return table[labels]
 
@@ -33,14 +41,10 @@ def side_by_side(rows, classes, width=220):
 
     Void pixels of the truth are light grey. width: of each column, in pixels.
     """
-    background = classes[0] == "background"
-    cells = [[image, coloured(truth, background), coloured(prediction, background)]
-             for image, truth, prediction in rows]
+    cells = [[image, coloured(truth, classes), coloured(prediction, classes)] for image, truth, prediction in rows]
     occurring = np.unique(np.concatenate([np.ravel(labels) for row in rows for labels in row[1:]]))
-    occurring = [k for k in occurring if k != VOID]
-    colours = coloured(np.array([occurring], int), background)[0]
-    return _sheet(cells, ["image", "truth", "prediction"], width,
-                  [(classes[k], tuple(map(int, colour))) for k, colour in zip(occurring, colours, strict=True)])
+    legend = [(classes[k], tuple(coloured(k, classes).tolist())) for k in occurring if k != VOID]
+    return _sheet(cells, ["image", "truth", "prediction"], width, legend)
 
 
 def weighting_sheet(images, weights, width=160, count=5):

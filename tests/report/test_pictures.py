@@ -17,14 +17,16 @@ def test_the_voc_palette():
 
 def test_colours_of_labels():
     labels = np.array([[0, 1, 255]])
-    assert pictures.coloured(labels).tolist() == [[[128, 0, 0], [0, 128, 0], [225, 225, 225]]]
-    assert pictures.coloured(labels, background=True).tolist() == [[[0, 0, 0], [128, 0, 0], [225, 225, 225]]]
+    assert pictures.coloured(labels, ("cat", "dog")).tolist() == [[[128, 0, 0], [0, 128, 0], [225, 225, 225]]]
+    assert pictures.coloured(labels, ("background", "cat")).tolist() == [[[0, 0, 0], [128, 0, 0], [225, 225, 225]]]
+    assert pictures.coloured(labels, ("cat", "sky")).tolist() == [
+        [[128, 0, 0], list(pictures.NATURAL["sky"]), [225, 225, 225]]]
 
 
 def test_side_by_side_holds_the_three():
     image = np.full((20, 40, 3), 77, np.uint8)
     truth, guess = np.zeros((20, 40), np.uint8), np.ones((20, 40), np.uint8)
-    sheet = np.asarray(report.side_by_side([(image, truth, guess)], ("sky", "sea"), width=80))
+    sheet = np.asarray(report.side_by_side([(image, truth, guess)], ("cat", "dog"), width=80))
     centre = sheet[24 + 20]  # a row through the middle of the pictures
     assert centre[8 + 40].tolist() == [77, 77, 77]
     assert centre[8 + 88 + 40].tolist() == [128, 0, 0] and centre[8 + 176 + 40].tolist() == [0, 128, 0]
