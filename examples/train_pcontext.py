@@ -19,26 +19,27 @@ from minihgd import data, evaluation, models, report, training, weights
 from minihgd.errors import MinihgdError
 
 PAPER = dict(backbone="resnet101", form="paper", codewords=256, epochs=120, batch=16, crop=512, lr=0.001,
-             decoder_factor=10, scales=[0.5, 2.0])
+             decoder_factor=10, scales=[0.5, 2.0], width=64, compressed=512, codeword_channels=1024)
 SAMPLE = dict(backbone="resnet18", form="released", codewords=32, epochs=22, batch=8, crop=128, lr=0.05,
-              decoder_factor=1, scales=[0.75, 1.5])
-SMALL = dict(width=32, compressed=64, codeword_channels=128)  # a narrow model for the sample scenes
+              decoder_factor=1, scales=[0.75, 1.5], width=32, compressed=64, codeword_channels=128)
 
 
 def main():
     args = arguments()
+    settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr,
+                                 decoder_factor=args.decoder_factor, scales=tuple(args.scales), seed=args.seed)
     train, val = datasets(args)
-    options = {} if args.data else SMALL
     model = models.build("efficientfcn", args.backbone, len(train.classes), args.codewords, args.form,
-                         seed=args.seed, stem=args.stem, **options)
+                         seed=args.seed, stem=args.stem, width=args.width, compressed=args.compressed,
+                         codeword_channels=args.codeword_channels)
     if args.weights:
         print(f"{args.weights}: {weights.load(model, args.weights, strict=False)}")
     model.to(args.device)
-    settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr,
-                                 decoder_factor=args.decoder_factor, scales=tuple(args.scales), seed=args.seed)
     about = dict(model="efficientfcn", backbone=args.backbone, form=args.form, codewords=args.codewords,
-                 stem=args.stem, options=options, classes=list(train.classes))
-    run = training.Run(model, train, settings, args.out, about, lambda m: evaluation.evaluate(m, val), args.workers)
+                 stem=args.stem, width=args.width, compressed=args.compressed,
+                 codeword_channels=args.codeword_channels, classes=list(train.classes))
+    run = training.Run(model, train, settings, args.out, about, lambda m: evaluation.evaluate(m, val, least=args.crop),
+                       args.evaluate_every, args.workers)
     if args.resume:
         run.resume()
     print(f"{len(train)} training and {len(val)} held-out images, {run.steps} steps from step {run.done}, "
@@ -46,10 +47,10 @@ def main():
     if not run.train():
         print("go on with: python " + shlex.join(sys.argv if args.resume else [*sys.argv, "--resume"]))
         return 130
-    score = run.score or evaluation.evaluate(model, val)
+    score = run.score or evaluation.evaluate(model, val, least=args.crop)
     print(report.class_table(score, train.classes))
     print(f"pixel accuracy {score.pixel_accuracy:.3f}, mIoU {score.mean_iou:.3f} on {len(val)} held-out images")
-    draw(model.eval(), val, args.out)
+    draw(model.eval(), val, args.crop, args.out)
     return 0
 
 
@@ -62,11 +63,11 @@ def datasets(args):
     return tuple(data.PascalContext(args.data, split, **options) for split in (args.split, args.val_split))
 
 
-def draw(model, dataset, folder, count=5):
+def draw(model, dataset, crop, folder, count=5):
     """predictions.png: inputs, truths, predictions. codewords.png: weighting maps over their images (Fig. 3)."""
     chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
     pairs = [dataset[i] for i in chosen]
-    rows = [(image, label, evaluation.predict(model, image).argmax(axis=2)) for image, label in pairs]
+    rows = [(image, label, evaluation.predict(model, image, least=crop).argmax(axis=2)) for image, label in pairs]
     report.pictures.save(report.side_by_side(rows, dataset.classes), os.path.join(folder, "predictions.png"))
     maps = [evaluation.weighting_maps(model, image) for image, _ in pairs]
     sheet = report.weighting_sheet([image for image, _ in pairs], maps)
@@ -96,6 +97,9 @@ def arguments():
     add("--form", "the decoder of the paper's text or of the released code", both="form",
         choices=("paper", "released"))
     add("--codewords", "n, the size of the codebook", both="codewords", type=int)
+    add("--width", "channels of the backbone's first stage", both="width", type=int)
+    add("--compressed", "channels of e8, e16, e32", both="compressed", type=int)
+    add("--codeword-channels", "channels of a codeword", both="codeword_channels", type=int)
     add("--weights", "pretrained backbone, .npz or .safetensors in PyTorch's names (default: random weights)")
     add("--epochs", "passes over the training images", both="epochs", type=float)
     add("--batch", "images a step", both="batch", type=int)
@@ -104,6 +108,7 @@ def arguments():
     add("--decoder-factor", "the decoder's learning rate over the backbone's", both="decoder_factor", type=float)
     add("--scales", "images are resized by a factor drawn from this range", both="scales", type=float, nargs=2,
         metavar=("LOW", "HIGH"))
+    add("--evaluate-every", "epochs between evaluations and checkpoints", 1, type=float)
     add("--seed", "of weights, order, augmentation and the sample scenes", 0, type=int)
     add("--device", "cpu, cuda or cuda:N", "cpu")
     add("--workers", "threads that prepare batches", 2, type=int)

@@ -10,11 +10,13 @@ from ..errors import ShapeError
 from .score import Score
 
 
-def predict(model, image, scales=(1.0,), flip=False):
+def predict(model, image, scales=(1.0,), flip=False, least=0):
     """Class probabilities H×W×K (float32, NumPy) of an image H×W×3 uint8.
 
     Each scale resizes the whole image; its softmax is brought back to H×W, and the average over scales and, with
-    `flip`, over mirror images is returned (section 4.1 of the paper). The model should be in evaluation mode.
+    `flip`, over mirror images is returned (section 4.1 of the paper). least: sides in pixels that a view is padded to
+    before it goes in, right and bottom, black, as training crops are; give the training crop, since the statistics of
+    batch normalisation have seen its padding. The model should be in evaluation mode.
     Raises ShapeError for another kind of image or a scale that is not positive.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -27,7 +29,7 @@ def predict(model, image, scales=(1.0,), flip=False):
     for scale, mirrored in views:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         view = np.asarray(Image.fromarray(image).resize(size, Image.BILINEAR)) if scale != 1 else image
-        p = _probabilities(model, view[:, ::-1] if mirrored else view, (height, width))
+        p = _probabilities(model, view[:, ::-1] if mirrored else view, (height, width), least)
         total = total + (p[:, ::-1] if mirrored else p)
     return total / len(views)
 
@@ -38,6 +40,12 @@ def weighting_maps(model, image):
         return backend.to_numpy(model.weighting_maps(as_input(model, image))[0])
 
 
+def at_least(image, side):
+    """An image H×W×3 padded with black on the right and at the bottom to sides of at least `side` pixels."""
+    height, width = image.shape[:2]
+    return np.pad(image, ((0, max(0, side - height)), (0, max(0, side - width)), (0, 0)))
+
+
 def as_input(model, image):
     """An image H×W×3 uint8 as the tensor 1×H×W×3 a model takes: normalised, on its device, in its dtype."""
     like = model.parameters()[0].data
@@ -45,21 +53,25 @@ def as_input(model, image):
     return Tensor(normalise(xp.asarray(image[None]), xp).astype(like.dtype, copy=False))
 
 
-def _probabilities(model, view, size):
+def _probabilities(model, view, size, least):
     """Softmax of the model's logits for one image h×w×3, at `size` H×W: H×W×K."""
     with no_grad():
-        logits = ops.resize_bilinear(model(as_input(model, view)), size).data[0]  # H×W×K
+        logits = model(as_input(model, at_least(view, least))).data[:, : view.shape[0], : view.shape[1]]  # 1×h×w×K
+        logits = ops.resize_bilinear(logits, size).data[0]  # H×W×K
     p = backend.of(logits).xp.exp(logits - logits.max(axis=2, keepdims=True))
     return backend.to_numpy(p / p.sum(axis=2, keepdims=True))
 
 
-def evaluate(model, dataset, scales=(1.0,), flip=False):
-    """The `Score` of a model over a data set, image by image, in evaluation mode; the model's mode is restored."""
+def evaluate(model, dataset, scales=(1.0,), flip=False, least=0):
+    """The `Score` of a model over a data set, image by image, in evaluation mode; the model's mode is restored.
+
+    scales, flip, least: see `predict`.
+    """
     score, before = Score(len(dataset.classes)), model.training
     model.eval()
     try:
         for _, image, label in one_by_one(dataset):
-            score.update(predict(model, image, scales, flip).argmax(axis=2), label)
+            score.update(predict(model, image, scales, flip, least).argmax(axis=2), label)
     finally:
         model.train(before)
     return score

@@ -7,16 +7,22 @@ from ..files import written_aside
 
 
 class Log:
-    """A CSV file with a header. A run that resumes drops the rows after the step it starts from."""
+    """A CSV file with a header, which appears, with its folder, when the first row is written.
+
+    A run that resumes drops the rows after the step it starts from.
+    """
 
     def __init__(self, path, columns, first_step):
-        self.path, self.columns = path, columns
-        rows = [row for row in self._rows() if int(row["step"]) <= first_step] if first_step else []
-        with written_aside(path, "w") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
+        self.path, self.columns, self.first_step, self._file = path, columns, first_step, None
+
+    def _open(self):
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        rows = [row for row in self._rows() if int(row["step"]) <= self.first_step] if self.first_step else []
+        with written_aside(self.path, "w") as file:
+            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        self._file = open(path, "a", encoding="utf-8")
+        self._file = open(self.path, "a", encoding="utf-8")
 
     def _rows(self):
         if not os.path.exists(self.path):
@@ -27,8 +33,12 @@ class Log:
 
     def write(self, *values):
         """Add a row, `values` in the order of the columns."""
+        if self._file is None:
+            self._open()
         csv.writer(self._file, lineterminator="\n").writerow(values)
         self._file.flush()
 
     def close(self):
-        self._file.close()
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()

@@ -59,14 +59,15 @@ class Run:
 
     folder: gets `checkpoint.npz`, `steps.csv` (step, loss, lr, images_per_second) and `evaluation.csv` (step, epoch,
     pixel_accuracy, mean_iou). about: JSON values that say which model and data this is; a checkpoint with others is
-    refused. evaluate: a function of the model that returns a Score, called after each epoch, or None.
+    refused. evaluate: a function of the model that returns a Score, or None; called every `evaluate_every` epochs,
+    when the checkpoint is written too (and every `save_minutes`).
     """
 
-    def __init__(self, model, dataset, settings, folder, about=None, evaluate=None, workers=2, save_minutes=10,
-                 out=None):
+    def __init__(self, model, dataset, settings, folder, about=None, evaluate=None, evaluate_every=1, workers=2,
+                 save_minutes=10, out=None):
         self.model, self.dataset, self.settings, self.folder = model, dataset, settings, str(folder)
         self.about = {**(about or {}), "settings": _plain(asdict(settings)), "images": len(dataset)}
-        self.evaluate, self.save_minutes, self.out = evaluate, save_minutes, out
+        self.evaluate, self.evaluate_every, self.save_minutes, self.out = evaluate, evaluate_every, save_minutes, out
         self.optimiser = SGD(model, settings.momentum, settings.weight_decay, {"decoder.": settings.decoder_factor})
         self.steps, self.done = settings.steps(len(dataset)), 0
         self.batches = Batches(dataset, settings.batch, settings.crop, settings.seed, workers,
@@ -87,7 +88,6 @@ class Run:
         if not self.done and os.path.exists(self.path):
             raise CheckpointError(f"{self.path}: the folder already holds a run; resume it, choose another folder, "
                                   "or delete it")
-        os.makedirs(self.folder, exist_ok=True)
         steps_log = Log(os.path.join(self.folder, "steps.csv"),
                         ["step", "loss", "lr", "images_per_second"], self.done)
         scores_log = Log(os.path.join(self.folder, "evaluation.csv"),
@@ -106,11 +106,11 @@ class Run:
                 self.done = step + 1
                 rate = self.progress.step(self.done, loss, lr)
                 steps_log.write(self.done, f"{loss:.6g}", f"{lr:.6g}", f"{rate:.2f}")
-                if self._epoch_ended():
-                    self._evaluate(scores_log)
-                if stop.requested or self._epoch_ended() or time.monotonic() - saved > 60 * self.save_minutes:
+                if stop.requested or self._evaluation_due() or time.monotonic() - saved > 60 * self.save_minutes:
                     self.save()
                     saved = time.monotonic()
+                if self._evaluation_due() and not stop.requested:
+                    self._evaluate(scores_log, stop)
                 if stop.requested and self.done < self.steps:
                     self.progress.say(f"stopped after step {self.done} of {self.steps}; saved {self.path}")
                     return False
@@ -137,16 +137,21 @@ class Run:
         checkpoint.save(self.path, checkpoint.Checkpoint(
             self.done, self.model.state_dict(), self.optimiser.state_dict(), self.about))
 
-    def _epoch_ended(self):
-        """Whether the last step completed an epoch: the stream of samples has passed the data set's end once more."""
-        before, after = ((s * self.settings.batch) // len(self.dataset) for s in (self.done - 1, self.done))
+    def _evaluation_due(self):
+        """Whether the last step was the run's last, or completed `evaluate_every` epochs of the stream of samples."""
+        images = len(self.dataset) * self.evaluate_every
+        before, after = (s * self.settings.batch // images for s in (self.done - 1, self.done))
         return after > before or self.done == self.steps
 
-    def _evaluate(self, log):
+    def _evaluate(self, log, stop):
         if self.evaluate is None:
             return
         started = time.monotonic()
-        self.score = self.evaluate(self.model)
+        try:
+            with stop.at_once():
+                self.score = self.evaluate(self.model)
+        except KeyboardInterrupt:
+            return
         epoch = round(self.done * self.settings.batch / len(self.dataset), 2)
         accuracy, iou = self.score.pixel_accuracy, self.score.mean_iou
         log.write(self.done, epoch, f"{accuracy:.4f}", f"{iou:.4f}")
@@ -158,6 +163,7 @@ class StopRequest:
     """Ctrl-C and SIGTERM ask to stop after the step; a second one stops at once. Only the main thread can listen."""
 
     requested = False
+    waits = True
 
     def __enter__(self):
         self.before = {}
@@ -165,10 +171,19 @@ class StopRequest:
             self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
+    @contextlib.contextmanager
+    def at_once(self):
+        """What can be left in the middle: a request inside raises KeyboardInterrupt."""
+        self.waits = False
+        try:
+            yield
+        finally:
+            self.waits = True
+
     def _ask(self, number, frame):
-        if self.requested:
+        again, self.requested = self.requested, True
+        if again or not self.waits:
             raise KeyboardInterrupt
-        self.requested = True
 
     def __exit__(self, *error):
         for number, handler in self.before.items():

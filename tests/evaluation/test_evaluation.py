@@ -99,6 +99,13 @@ def test_scales_and_flip_are_an_average_of_parts(model, image):
     assert np.abs(p.sum(axis=2) - 1).max() < 1e-5
 
 
+def test_small_images_are_padded_as_training_crops_are(model, image):
+    padded = np.zeros((64, 70, 3), np.uint8)
+    padded[:45] = image
+    logits = model(Tensor(normalise(padded[None]))).data[0, :45]
+    assert np.abs(evaluation.predict(model, image, least=64) - softmax(logits)).max() < 1e-6
+
+
 def test_flipping_the_image_flips_a_flip_averaged_prediction(model, image):
     p, q = (evaluation.predict(model, view, flip=True) for view in (image, np.ascontiguousarray(image[:, ::-1])))
     assert np.abs(p - q[:, ::-1]).max() < 1e-6

@@ -102,6 +102,17 @@ def test_a_signal_finishes_the_step_and_saves(tmp_path, number):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # handlers are given back
 
 
+def test_a_signal_in_an_evaluation_does_not_wait_for_its_end(tmp_path):
+    def evaluate(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+        raise AssertionError("it went on")
+
+    r = run(tmp_path, evaluate=evaluate)
+    assert r.train() is False
+    assert checkpoint.load(r.path).step == r.done == 3 and r.score is None
+
+
 def test_a_second_ctrl_c_stops_at_once():
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)
