@@ -21,7 +21,7 @@ from minihgd.errors import MinihgdError
 PAPER = dict(backbone="resnet101", form="paper", codewords=256, epochs=120, batch=16, crop=512, lr=0.001,
              decoder_factor=10, scales=[0.5, 2.0], width=64, compressed=512, codeword_channels=1024)
 SAMPLE = dict(backbone="resnet18", form="released", codewords=32, epochs=22, batch=8, crop=128, lr=0.05,
-              decoder_factor=1, scales=[0.75, 1.5], width=32, compressed=64, codeword_channels=128)
+              decoder_factor=1, scales=[0.9, 1.2], width=32, compressed=64, codeword_channels=128)
 
 
 def main():
