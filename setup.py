@@ -11,9 +11,8 @@ setup(
     author="the minihgd authors",
     license="MIT",
     packages=find_packages(include=["minihgd", "minihgd.*"]),
-    package_data={"minihgd.backend": ["*.cu"]},
     python_requires=">=3.10",
-    install_requires=["numpy>=1.24", "scipy>=1.10", "pillow>=9.4"],
+    install_requires=["numpy>=1.24", "scipy>=1.10", "pillow>=10.1"],
     extras_require={
         "test": ["pytest>=7"],
         "dev": ["ruff"],

@@ -32,8 +32,8 @@ def main():
     model = models.build("efficientfcn", args.backbone, len(train.classes), args.codewords, args.form,
                          seed=args.seed, stem=args.stem, width=args.width, compressed=args.compressed,
                          codeword_channels=args.codeword_channels)
-    if args.weights:
-        print(f"{args.weights}: {weights.load(model, args.weights, strict=False)}")
+    if args.weights and not args.resume:
+        print(f"{args.weights}: {weights.load(model, args.weights)}")
     model.to(args.device)
     about = dict(model="efficientfcn", backbone=args.backbone, form=args.form, codewords=args.codewords,
                  stem=args.stem, width=args.width, compressed=args.compressed,
@@ -42,10 +42,14 @@ def main():
                        args.evaluate_every, args.workers)
     if args.resume:
         run.resume()
+    else:
+        for dataset in (train, val):
+            data.read_all(dataset, args.workers)  # what is broken is named before the first step
     print(f"{len(train)} training and {len(val)} held-out images, {run.steps} steps from step {run.done}, "
           f"{sum(p.data.size for p in model.parameters()):,} parameters, results in {args.out}")
     if not run.train():
-        print("go on with: python " + shlex.join(sys.argv if args.resume else [*sys.argv, "--resume"]))
+        more = ([] if "--out" in sys.argv else ["--out", args.out]) + ([] if args.resume else ["--resume"])
+        print("go on with: python " + shlex.join(sys.argv + more))
         return 130
     score = run.score or evaluation.evaluate(model, val, least=args.crop)
     print(report.class_table(score, train.classes))
@@ -69,8 +73,8 @@ def draw(model, dataset, crop, folder, count=5):
     pairs = [dataset[i] for i in chosen]
     rows = [(image, label, evaluation.predict(model, image, least=crop).argmax(axis=2)) for image, label in pairs]
     report.pictures.save(report.side_by_side(rows, dataset.classes), os.path.join(folder, "predictions.png"))
-    maps = [evaluation.weighting_maps(model, image) for image, _ in pairs]
-    sheet = report.weighting_sheet([image for image, _ in pairs], maps)
+    images = [evaluation.at_least(image, crop) for image, _ in pairs]  # what the model sees
+    sheet = report.weighting_sheet(images, [evaluation.weighting_maps(model, image) for image in images])
     report.pictures.save(sheet, os.path.join(folder, "codewords.png"))
     print(f"pictures: {os.path.join(folder, 'predictions.png')}, {os.path.join(folder, 'codewords.png')}")
 
@@ -89,7 +93,8 @@ def arguments():
     add("--data", "folder of PASCAL Context: VOCdevkit/VOC2010 and the labels beside it (default: sample scenes)")
     add("--classes", "59, or 60 with background as a class", 59, type=int, choices=(59, 60))
     add("--labels", "which labels to read (default: the first found)", choices=("mat", "json", "png"))
-    add("--png-order", "class order of ready-made PNG labels", choices=("59_labels", "sorted"))
+    add("--png-order", "class order of ready-made PNG labels; needed with them, as two are in use (default: none)",
+        choices=("59_labels", "sorted"))
     add("--split", "images to train on", "train")
     add("--val-split", "images to score", "val")
     add("--backbone", "resnet18, 34, 50, 101 or 152", both="backbone")

@@ -11,6 +11,7 @@ Nothing here knows any layer.
 """
 
 import contextlib
+import copy
 import itertools
 
 import numpy as np
@@ -105,9 +106,9 @@ class Tensor:
                     continue
                 dx = np.asarray(dx) if isinstance(dx, np.generic) else dx
                 if tensor.op is None:
-                    # An op may hand back dy itself or a view of it; a leaf's gradient must be its own.
-                    shared = backend.of(dx).xp.may_share_memory(dx, dy)
-                    _add_to_leaf(tensor, dx.copy() if shared else dx)
+                    # An op may hand back dy itself or a view of something; a leaf's gradient must be its own.
+                    view = not dx.flags.c_contiguous or backend.of(dx).xp.may_share_memory(dx, dy)
+                    _add_to_leaf(tensor, dx.copy() if view else dx)
                 elif tensor.op in waiting:
                     waiting[tensor.op] = waiting[tensor.op] + dx
                 else:
@@ -162,12 +163,13 @@ class Op:
         tensors = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs)
         if _run_instead is not None:
             return _run_instead(self, tensors)
-        wanted = tuple(_recording and t is not None and t.requires_grad for t in tensors)
-        self.needs, self.keeps = wanted, any(wanted)
-        output = Tensor(self.forward(*(None if t is None else t.data for t in tensors)))
-        if self.keeps:
-            self.inputs, self.number = tensors, next(_numbers)
-            output.requires_grad, output.op = True, self
+        op = copy.copy(self)  # what is recorded is a copy, so that one op can stand in many places of a graph
+        op.needs = tuple(_recording and t is not None and t.requires_grad for t in tensors)
+        op.keeps = any(op.needs)
+        output = Tensor(op.forward(*(None if t is None else t.data for t in tensors)))
+        if op.keeps:
+            op.inputs, op.number = tensors, next(_numbers)
+            output.requires_grad, output.op = True, op
         return output
 
     def save(self, **arrays):

@@ -7,7 +7,7 @@ import os
 @contextlib.contextmanager
 def written_aside(path, mode="wb"):
     """A file to write in, beside `path`, that becomes `path` when the block ends well and vanishes otherwise."""
-    aside = f"{path}.{os.getpid()}.part"
+    aside = f"{path}.part"
     try:
         with open(aside, mode) as file:
             yield file

@@ -44,6 +44,26 @@ def test_one_op_in_two_places_of_a_graph():
               rng.random((1, 4, 3, 2)) + 0.1, rng.random((3, 3, 2, 2)))
 
 
+def test_one_op_object_in_two_places():
+    op = ops.elementwise.Exp()
+    gradcheck(lambda x: op(op(x)) + op(x * 2), np.array([0.3, -1.0]))
+
+
+def test_a_leafs_gradient_is_an_array_of_its_own():
+    x = leaf(1.0, 2.0)
+    ops.mean(x).backward()
+    x.grad += 1  # not a read-only view
+    assert x.grad.tolist() == [1.5, 1.5]
+
+
+def test_numbers_beside_tensors():
+    assert (Tensor(np.arange(3)) * 0.5).data.tolist() == [0, 0.5, 1]
+    assert (Tensor(np.ones(2, np.float32)) * np.float64(2)).dtype == np.float32
+    assert (np.eye(2) @ leaf(1.0, 2.0).reshape((2, 1))).data.tolist() == [[1], [2]]
+    with pytest.raises(ValueError, match="float32 and float64"):
+        ops.matmul(np.ones((2, 2), np.float32), np.ones((2, 2)))
+
+
 def test_gradients_add_up_over_passes_until_cleared():
     x = leaf(1.0)
     for expected in (3, 6):

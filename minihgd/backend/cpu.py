@@ -7,6 +7,8 @@ blocks of rows that stay in the cache.
 import numpy as np
 from scipy.linalg import blas
 
+from ..errors import ShapeError
+
 xp = np
 BLOCK = 1 << 16  # elements of a block of rows: 256 KB of float32, a fraction of an L2 cache
 _GEMM = {"f": blas.sgemm, "d": blas.dgemm}
@@ -18,6 +20,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None, accumulate=Fals
     a ...×M×K, b ...×K×N (transposed if so named) -> ...×M×N; `a` may be one matrix for a whole stack b.
     `out` must be C-contiguous and of the result's dtype.
     """
+    if a.dtype != b.dtype or a.dtype.char not in _GEMM:
+        raise ShapeError(f"matmul: expected two arrays of float32 or two of float64, found {a.dtype} and {b.dtype}")
     m, n = a.shape[-1 if transpose_a else -2], b.shape[-2 if transpose_b else -1]
     if out is None:
         out = np.empty(b.shape[:-2] + (m, n), a.dtype)

@@ -2,7 +2,7 @@
 
 import cupy as cp
 
-from ..errors import SettingError
+from ..errors import SettingError, ShapeError
 
 xp = cp
 
@@ -17,6 +17,8 @@ def use(number):
 
 def matmul(a, b, transpose_a=False, transpose_b=False, out=None, accumulate=False):
     """op(a) @ op(b) for matrices, or for stacks of them; into `out` or, with `accumulate`, added to it."""
+    if a.dtype != b.dtype:
+        raise ShapeError(f"matmul: expected two arrays of one dtype, found {a.dtype} and {b.dtype}")
     product = cp.matmul(a.swapaxes(-1, -2) if transpose_a else a, b.swapaxes(-1, -2) if transpose_b else b)
     if out is None:
         return product

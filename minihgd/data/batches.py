@@ -86,6 +86,15 @@ def one_by_one(dataset, workers=1, ahead=2):
     return prefetch(read, range(len(dataset)), workers, ahead)
 
 
+def read_all(dataset, workers=2):
+    """Read every image and label of a data set once, so that a broken one is known before a long run begins.
+
+    Raises DataError, naming the first.
+    """
+    for _ in one_by_one(dataset, workers):
+        pass
+
+
 def prefetch(work, jobs, workers, ahead):
     """Yield work(job) for each job, in order, done by threads that run up to `ahead` jobs ahead of the one yielded."""
     jobs = iter(jobs)

@@ -11,12 +11,12 @@ from .score import Score
 
 
 def predict(model, image, scales=(1.0,), flip=False, least=0):
-    """Class probabilities H×W×K (float32, NumPy) of an image H×W×3 uint8.
+    """Class probabilities H×W×K (NumPy, the model's dtype) of an image H×W×3 uint8.
 
-    Each scale resizes the whole image; its softmax is brought back to H×W, and the average over scales and, with
-    `flip`, over mirror images is returned (section 4.1 of the paper). least: sides in pixels that a view is padded to
-    before it goes in, right and bottom, black, as training crops are; give the training crop, since the statistics of
-    batch normalisation have seen its padding. The model should be in evaluation mode.
+    Each scale resizes the whole image; its logits are brought back to H×W, and the average of the softmax over scales
+    and, with `flip`, over mirror images is returned (section 4.1 of the paper). least: sides in pixels that a view is
+    padded to before it goes in, right and bottom, black, as training crops are; give the training crop, since the
+    statistics of batch normalisation have seen its padding. The model should be in evaluation mode.
     Raises ShapeError for another kind of image or a scale that is not positive.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:

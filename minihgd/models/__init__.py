@@ -6,7 +6,7 @@ from .efficientfcn import EfficientFCN
 from .resnet import BLOCKS, resnet
 
 ENCODER_OPTIONS = ("stem", "dilated", "shortcut", "width")
-DECODER_OPTIONS = ("codebook_scales", "guidance_scales", "transfer", "compressed", "codeword_channels", "dropout")
+DECODER_OPTIONS = ("codebook_scales", "guidance_scales", "transfer", "compressed", "codeword_channels")
 
 __all__ = ["EfficientFCN", "build", "resnet"]
 
@@ -16,16 +16,22 @@ def build(name, backbone="resnet101", num_classes=60, codewords=256, form="paper
 
     name: "efficientfcn". backbone: "resnet18", 34, 50, 101 or 152. form: "paper" (the text) or "released" (the
     authors' code). options of the backbone: stem, dilated, shortcut, width; of the decoder: codebook_scales,
-    guidance_scales, transfer, compressed, codeword_channels, dropout. Raises SettingError naming the setting.
+    guidance_scales, transfer, compressed, codeword_channels, and dropout in the released form.
+    Raises SettingError naming the setting.
     """
     if name != "efficientfcn":
         raise SettingError(f'model: found {name!r}, expected "efficientfcn"')
-    unknown = set(options) - set(ENCODER_OPTIONS) - set(DECODER_OPTIONS)
+    decoder_options = DECODER_OPTIONS + (("dropout",) if form == "released" else ())
+    unknown = set(options) - set(ENCODER_OPTIONS) - set(decoder_options)
     if unknown:
         raise SettingError(f"model: unknown options {', '.join(sorted(unknown))}; "
-                         f"expected some of {', '.join(ENCODER_OPTIONS + DECODER_OPTIONS)}")
+                           f"expected some of {', '.join(ENCODER_OPTIONS + decoder_options)}")
+    sizes = {"num_classes": num_classes, "codewords": codewords, **options}
+    for setting in ("num_classes", "codewords", "width", "compressed", "codeword_channels"):
+        if setting in sizes and not sizes[setting] >= 1:
+            raise SettingError(f"{setting}: expected at least 1, found {sizes[setting]}")
     encoder = {key: value for key, value in options.items() if key in ENCODER_OPTIONS}
-    decoder = {key: value for key, value in options.items() if key in DECODER_OPTIONS}
+    decoder = {key: value for key, value in options.items() if key in decoder_options}
     model = EfficientFCN(depth_of(backbone), num_classes, codewords, form, encoder, decoder)
     return nn.initialise(model, seed)
 

@@ -28,5 +28,6 @@ Tensor.__truediv__ = divide
 Tensor.__rtruediv__ = lambda self, other: divide(other, self)
 Tensor.__neg__ = lambda self: multiply(self, -1)
 Tensor.__matmul__ = matmul
+Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
 Tensor.sum, Tensor.mean = sum, mean
 Tensor.reshape, Tensor.transpose = reshape, transpose

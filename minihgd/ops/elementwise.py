@@ -123,14 +123,16 @@ def plain_relu(x):
 
 
 def _pair(a, b):
-    """A number beside a tensor or an array becomes an array of its dtype, on its device."""
+    """A number beside a tensor or an array of floats becomes an array of its dtype, on its device."""
     def like(number, other):
         array = other.data if isinstance(other, Tensor) else other
-        return backend.of(array).xp.asarray(number, array.dtype)
+        dtype = array.dtype if array.dtype.kind == "f" else None
+        return backend.of(array).xp.asarray(number, dtype)
 
-    if isinstance(a, (int, float)):
+    numbers = (int, float, np.generic)
+    if isinstance(a, numbers):
         return like(a, b), b
-    if isinstance(b, (int, float)):
+    if isinstance(b, numbers):
         return a, like(b, a)
     return a, b
 

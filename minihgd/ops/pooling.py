@@ -69,6 +69,8 @@ class AvgPool2d(Pool):
     def __init__(self, size, stride=None, padding=0, ceil_mode=False):
         super().__init__(size, stride, padding)
         self.ceil_mode = ceil_mode
+        if ceil_mode and any(s > k for s, k in zip(self.stride, self.size, strict=True)):
+            raise ShapeError(f"avg_pool2d: ceil_mode needs a stride of at most the size {self.size}, found {stride}")
 
     def _overhang(self, x):
         """Pixels (vertical, horizontal) by which the last window hangs over."""

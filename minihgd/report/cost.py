@@ -29,7 +29,7 @@ class Cost:
 
 
 def cost(model, height, width):
-    """The `Cost` of a model (images 1×height×width×3, or a map N×H×W×C if `height` is such a shape's list of maps).
+    """The `Cost` of a model for one image of height×width pixels.
 
     Multiply-accumulates of convolutions without their bias, and of matrix products; nothing for normalisation,
     activations, pooling and resizing. Raises ShapeError where the model does not take the size.

@@ -43,7 +43,7 @@ def load(path):
         found, step, about = header["format"], header["step"], header["about"]
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no checkpoint") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: not a checkpoint of minihgd, or a damaged one ({error})") from None
     if found != FORMAT:
         raise CheckpointError(f"{path}: its format is {found!r}, expected {FORMAT!r}")
@@ -64,6 +64,10 @@ def restore(path, model, optimiser, about):
               for key in keys if checkpoint.about.get(key) != about.get(key)]
     if differ:
         raise CheckpointError(f"{path}: a checkpoint of another run: {'; '.join(differ)}")
+    expected, found = ({name: v.shape for name, v in velocity.items()}
+                       for velocity in (optimiser.velocity, checkpoint.velocity))
+    if found != expected:
+        raise CheckpointError(f"{path}: a checkpoint of another model: its velocities differ in name or shape")
     try:
         model.load_state_dict(checkpoint.weights)
         optimiser.load_state_dict(checkpoint.velocity)

@@ -69,6 +69,8 @@ class Run:
         self.about = {**(about or {}), "settings": _plain(asdict(settings)), "images": len(dataset)}
         self.evaluate, self.evaluate_every, self.save_minutes, self.out = evaluate, evaluate_every, save_minutes, out
         self.optimiser = SGD(model, settings.momentum, settings.weight_decay, {"decoder.": settings.decoder_factor})
+        if not evaluate_every > 0:
+            raise SettingError(f"evaluate_every: expected more than 0, found {evaluate_every}")
         self.steps, self.done = settings.steps(len(dataset)), 0
         self.batches = Batches(dataset, settings.batch, settings.crop, settings.seed, workers,
                                scales=settings.scales, flip=settings.flip)
@@ -111,7 +113,7 @@ class Run:
                     saved = time.monotonic()
                 if self._evaluation_due() and not stop.requested:
                     self._evaluate(scores_log, stop)
-                if stop.requested and self.done < self.steps:
+                if stop.requested:
                     self.progress.say(f"stopped after step {self.done} of {self.steps}; saved {self.path}")
                     return False
         return True
@@ -125,17 +127,24 @@ class Run:
         loss = ops.cross_entropy(self.model(x), xp.asarray(labels))
         value = float(loss.data)
         if not np.isfinite(value):
-            kept = f"the last good checkpoint is {self.path}" if os.path.exists(self.path) else "nothing was saved yet"
-            raise TrainingError(f"the loss is {value} at step {step + 1}, learning rate {lr:.6g}; {kept}")
+            raise TrainingError(f"the loss is {value} at step {step + 1}, learning rate {lr:.6g}; {self._kept()}")
         if loss.requires_grad:
             loss.backward()
         self.optimiser.step(lr)
         return value
 
     def save(self):
-        """Write the checkpoint of the steps done."""
-        checkpoint.save(self.path, checkpoint.Checkpoint(
-            self.done, self.model.state_dict(), self.optimiser.state_dict(), self.about))
+        """Write the checkpoint of the steps done. Raises TrainingError for one that no run could go on from."""
+        weights, velocity = self.model.state_dict(), self.optimiser.state_dict()
+        for name, array in [*weights.items(), *velocity.items()]:
+            if not np.isfinite(array).all():
+                raise TrainingError(f"{name} is no longer finite after step {self.done}; {self._kept()}")
+        checkpoint.save(self.path, checkpoint.Checkpoint(self.done, weights, velocity, self.about))
+
+    def _kept(self):
+        if os.path.exists(self.path):
+            return f"the last good checkpoint is {self.path}"
+        return "nothing was saved yet"
 
     def _evaluation_due(self):
         """Whether the last step was the run's last, or completed `evaluate_every` epochs of the stream of samples."""
@@ -146,7 +155,7 @@ class Run:
     def _evaluate(self, log, stop):
         if self.evaluate is None:
             return
-        started = time.monotonic()
+        started, self.score = time.monotonic(), None
         try:
             with stop.at_once():
                 self.score = self.evaluate(self.model)

@@ -32,7 +32,7 @@ class Progress:
         print(f"\r\033[K{text}" if self.live else text, file=self.out, flush=True)
 
     def pause(self, seconds):
-        """Time that was not spent on steps: evaluation, checkpoints."""
+        """Time that was not spent on steps: evaluation."""
         self.paused += seconds
 
     def _write(self, text):

@@ -23,7 +23,7 @@ def read(path):
         if path.endswith(ending):
             try:
                 return reader(path)
-            except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
                 raise WeightsError(f"{path}: cannot be read as {ending} ({error})") from None
     raise WeightsError(f"{path}: expected a file ending in {' or '.join(readers)}")
 

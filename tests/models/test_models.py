@@ -79,6 +79,9 @@ def test_weighting_maps_add_up_to_one():
     (lambda: models.build("efficientfcn", codebook_scales=(8, 16)), "codebook_scales: found"),
     (lambda: models.build("efficientfcn", guidance_scales=(8, 4)), "guidance_scales: found"),
     (lambda: models.resnet(20), "depth: found 20"),
+    (lambda: models.build("efficientfcn", dropout=0.1), "unknown options dropout"),
+    (lambda: models.build("efficientfcn", codewords=0), "codewords: expected at least 1, found 0"),
+    (lambda: models.build("efficientfcn", width=-1), "width: expected at least 1, found -1"),
 ])
 def test_settings_are_named(call, message):
     with pytest.raises(SettingError, match=message):

@@ -50,7 +50,7 @@ ERRORS = [
      "_swap(conv.convolve_weight(dy, x, window))[:, ::-1]"),
     (convolution, "conv_transpose2d", "s * (n - 1) - 2 * p + k + o for", "s * (n - 1) - 2 * p + k for"),
     (cpu, "matmul", "beta=float(accumulate)", "beta=0.5"),
-    (cpu, "conv2d", "trans_b=transpose_a", "trans_b=not transpose_a"),
+    (cpu, "conv2d", "trans_a=transpose_b, trans_b=transpose_a", "trans_a=transpose_b, trans_b=transpose_a or m == n"),
     # Batch normalisation.
     (normalisation, "batch_norm", "(dy - d_beta / len(dy) - x_hat", "(dy - x_hat"),
     (normalisation, "batch_norm", "- x_hat * (d_gamma / len(dy)))", ")"),
@@ -120,12 +120,14 @@ def caught(module, check, right, wrong):
     """
     source = inspect.getsource(module)
     assert right in source, f"{module.__name__} no longer reads {right!r}: plant another error"
+    code = compile(source.replace(right, wrong), module.__file__, "exec")
     before = dict(vars(module))
     try:
-        exec(compile(source.replace(right, wrong), module.__file__, "exec"), vars(module))
-        CHECKS[check]()
-    except Exception:  # an assertion, or a shape that no longer fits: either way it was noticed
-        return True
+        exec(code, vars(module))
+        try:
+            CHECKS[check]()
+        except (AssertionError, ValueError, IndexError):  # a wrong value, or shapes that no longer fit
+            return True
     finally:
         vars(module).clear()
         vars(module).update(before)
