@@ -142,6 +142,9 @@ def test_a_batch_is_let_go_when_the_next_is_asked_for():
     dataset.batch = weakref.ref(images)
     del images
     next(stream)
+    until = time.monotonic() + 10
+    while not dataset.alive and time.monotonic() < until:
+        time.sleep(0.01)  # the thread may be behind
     stream.close()
     assert dataset.alive == [False]
 

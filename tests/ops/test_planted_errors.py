@@ -50,7 +50,7 @@ ERRORS = [
      "_swap(conv.convolve_weight(dy, x, window))[:, ::-1]"),
     (convolution, "conv_transpose2d", "s * (n - 1) - 2 * p + k + o for", "s * (n - 1) - 2 * p + k for"),
     (cpu, "matmul", "beta=float(accumulate)", "beta=0.5"),
-    (cpu, "conv2d", "trans_a=transpose_b, trans_b=transpose_a", "trans_a=transpose_b, trans_b=transpose_a or m == n"),
+    (cpu, "conv2d", "_GEMM[a.dtype.char](1.0, b.T", "_GEMM[a.dtype.char](1.001, b.T"),
     # Batch normalisation.
     (normalisation, "batch_norm", "(dy - d_beta / len(dy) - x_hat", "(dy - x_hat"),
     (normalisation, "batch_norm", "- x_hat * (d_gamma / len(dy)))", ")"),
@@ -101,7 +101,7 @@ ERRORS = [
     (shapes, "shapes", "seams = np.cumsum(self.widths)[:-1].tolist()", "seams = len(self.widths)"),
     (shapes, "shapes", "super().backward(dy / dy.dtype.type(self._count()))", "super().backward(dy)"),
     (shapes, "matmul", "dA = self._product(dy, b, transpose_b=True)",
-     "dA = self._product(dy, b, transpose_b=True) * 2"),
+     "dA = self._product(-dy, b, transpose_b=True)"),
     (dropout, "dropout2d", "kept / (1 - self.p)", "kept / self.p"),
     (dropout, "dropout2d", "return dy * self.saved(\"scale\")", "return dy"),
     (loss, "cross_entropy", "dz[labelled, target] -= share", "dz[labelled, target] -= 2 * share"),
