@@ -73,8 +73,8 @@ def draw(model, dataset, crop, folder, count=5):
     pairs = [dataset[i] for i in chosen]
     rows = [(image, label, evaluation.predict(model, image, least=crop).argmax(axis=2)) for image, label in pairs]
     report.pictures.save(report.side_by_side(rows, dataset.classes), os.path.join(folder, "predictions.png"))
-    images = [evaluation.at_least(image, crop) for image, _ in pairs]  # what the model sees
-    sheet = report.weighting_sheet(images, [evaluation.weighting_maps(model, image) for image in images])
+    maps = [evaluation.weighting_maps(model, image, least=crop) for image, _ in pairs]
+    sheet = report.weighting_sheet([image for image, _ in pairs], maps, crop)
     report.pictures.save(sheet, os.path.join(folder, "codewords.png"))
     print(f"pictures: {os.path.join(folder, 'predictions.png')}, {os.path.join(folder, 'codewords.png')}")
 

@@ -1,6 +1,6 @@
 """Scores and prediction."""
 
-from .predict import at_least, evaluate, predict, weighting_maps
+from .predict import evaluate, predict, weighting_maps
 from .score import Score
 
-__all__ = ["Score", "at_least", "evaluate", "predict", "weighting_maps"]
+__all__ = ["Score", "evaluate", "predict", "weighting_maps"]

@@ -34,10 +34,13 @@ def predict(model, image, scales=(1.0,), flip=False, least=0):
     return total / len(views)
 
 
-def weighting_maps(model, image):
-    """The weighting maps Ã of an image H×W×3 uint8: h×w×n at OS 32, each adding up to one (Fig. 3 of the paper)."""
+def weighting_maps(model, image, least=0):
+    """The weighting maps Ã of an image H×W×3 uint8: h×w×n at OS 32, each adding up to one (Fig. 3 of the paper).
+
+    least: see `predict`; the maps cover the padding too.
+    """
     with no_grad():
-        return backend.to_numpy(model.weighting_maps(as_input(model, image))[0])
+        return backend.to_numpy(model.weighting_maps(as_input(model, at_least(image, least)))[0])
 
 
 def at_least(image, side):

@@ -9,7 +9,7 @@ from ..files import written_aside
 MARGIN, INK, PAPER = 8, (30, 30, 30), (255, 255, 255)
 NATURAL = {  # classes that cover large fields, in colours one knows them by
     "sky": (135, 190, 235), "water": (40, 105, 180), "grass": (125, 185, 80), "tree": (40, 110, 60),
-    "road": (120, 120, 125), "snow": (235, 240, 250), "ground": (205, 175, 125), "mountain": (140, 115, 105),
+    "road": (130, 95, 145), "snow": (235, 240, 250), "ground": (205, 175, 125), "mountain": (140, 115, 105),
     "building": (180, 110, 85), "track": (95, 75, 70), "sidewalk": (180, 170, 175), "wall": (215, 200, 175),
     "floor": (170, 130, 95), "rock": (110, 105, 100), "ceiling": (225, 220, 205),
 }
@@ -47,14 +47,16 @@ def side_by_side(rows, classes, width=220):
     return _sheet(cells, ["image", "truth", "prediction"], width, legend)
 
 
-def weighting_sheet(images, weights, width=160, count=5):
+def weighting_sheet(images, weights, least=0, width=160, count=5):
     """The weighting maps Ã over their images, as in the paper's Fig. 3: a row for each image, a column for each map.
 
-    images: list of H×W×3 uint8. weights: list of h×w×n arrays, each map adding up to one. The same `count` maps are
-    shown for every image, chosen to differ from one another; brightness is relative to each map's own maximum.
+    images: list of H×W×3 uint8. weights: list of h×w×n arrays, each map adding up to one; they cover the images padded
+    to sides of at least `least`. The same `count` maps are shown for every image, chosen to differ from one another;
+    brightness is relative to each map's own maximum.
     """
     chosen = different_maps(weights, count)
-    cells = [[image] + [overlay(image, w[:, :, i]) for i in chosen] for image, w in zip(images, weights, strict=True)]
+    cells = [[image, *(overlay(image, w[:, :, i], least) for i in chosen)]
+             for image, w in zip(images, weights, strict=True)]
     return _sheet(cells, ["image"] + [f"codeword {i}" for i in chosen], width, [])
 
 
@@ -73,11 +75,12 @@ def different_maps(weights, count):
     return chosen
 
 
-def overlay(image, weight):
+def overlay(image, weight, least=0):
     """An image H×W×3 uint8, darkened and greyed where the map h×w is low and glowing where it is high."""
-    size = image.shape[1], image.shape[0]
+    height, width = image.shape[:2]
+    size = max(width, least), max(height, least)
     heat = Image.fromarray((weight / weight.max()).astype(np.float32)).resize(size, Image.BICUBIC)
-    heat = np.clip(np.asarray(heat), 0, 1)[:, :, None]  # H×W×1
+    heat = np.clip(np.asarray(heat)[:height, :width], 0, 1)[:, :, None]  # H×W×1
     grey = image.mean(axis=2, keepdims=True) * 0.5  # H×W×1
     glow = np.array([255, 170, 30])
     return (grey * (1 - heat) + (0.45 * image + 0.55 * glow) * heat).astype(np.uint8)

@@ -66,8 +66,10 @@ def restore(path, model, optimiser, about):
         raise CheckpointError(f"{path}: a checkpoint of another run: {'; '.join(differ)}")
     expected, found = ({name: v.shape for name, v in velocity.items()}
                        for velocity in (optimiser.velocity, checkpoint.velocity))
-    if found != expected:
-        raise CheckpointError(f"{path}: a checkpoint of another model: its velocities differ in name or shape")
+    for name in sorted(expected.keys() | found.keys()):
+        if found.get(name) != expected.get(name):
+            raise CheckpointError(f"{path}: a checkpoint of another model: {name} has shape {found.get(name)}, "
+                                  f"expected {expected.get(name)}")
     try:
         model.load_state_dict(checkpoint.weights)
         optimiser.load_state_dict(checkpoint.velocity)

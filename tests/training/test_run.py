@@ -139,6 +139,22 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     assert kept.step == 4 and all(np.isfinite(a).all() for a in kept.weights.values())
 
 
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    r = run(tmp_path)
+    step = r.step
+
+    def poisoned(at, *rest):
+        loss = step(at, *rest)
+        if at == 4:
+            r.model.decoder.classifier.bias.data[0] = np.inf
+        return loss
+
+    r.step = poisoned
+    with pytest.raises(TrainingError, match=r"decoder.classifier.bias is no longer finite after step 5; the last good"):
+        r.train()
+    assert checkpoint.load(r.path).step == 4
+
+
 def test_void_batches_are_no_accident(tmp_path):
     class Void(Stripes):
         def __getitem__(self, index):
@@ -170,7 +186,7 @@ def test_a_checkpoint_of_another_model(tmp_path):
     first = run(tmp_path, {**SETTINGS, "epochs": 0.5})
     first.train()
     other = models.build("efficientfcn", "resnet18", 2, 8, "released", width=4, compressed=4, codeword_channels=4)
-    with pytest.raises(CheckpointError, match=r"of another model: state: decoder.attention.0.weight has shape "
+    with pytest.raises(CheckpointError, match=r"of another model: decoder.attention.0.weight has shape "
                                               r"\(1, 1, 16, 4\), expected \(1, 1, 16, 8\)"):
         checkpoint.restore(first.path, other, training.SGD(other), first.about)
 
@@ -203,7 +219,7 @@ def test_a_failing_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         first.save()
     assert (tmp_path / "checkpoint.npz").read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["checkpoint.npz", "evaluation.csv", "steps.csv"]
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint.npz", "steps.csv"]
 
 
 @pytest.mark.parametrize("settings, message", [
