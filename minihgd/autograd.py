@@ -164,8 +164,8 @@ class Op:
         if _run_instead is not None:
             return _run_instead(self, tensors)
         op = copy.copy(self)  # what is recorded is a copy, so that one op can stand in many places of a graph
-        op.needs = tuple(_recording and t is not None and t.requires_grad for t in tensors)
-        op.keeps = any(op.needs)
+        wanted = tuple(_recording and t is not None and t.requires_grad for t in tensors)
+        op.needs, op.keeps = wanted + (False,), any(wanted)  # an optional last input may be left out: nobody wants it
         output = Tensor(op.forward(*(None if t is None else t.data for t in tensors)))
         if op.keeps:
             op.inputs, op.number = tensors, next(_numbers)
@@ -187,8 +187,7 @@ class Op:
         gradients = self.backward(dy)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        gradients += (None,) * (len(self.inputs) - len(gradients))
-        return tuple(g if want else None for g, want in zip(gradients, self.needs, strict=True))
+        return tuple(g if want else None for g, want, _ in zip(gradients, self.needs, self.inputs, strict=False))
 
     def free(self):
         """Let go of inputs and kept arrays: the tape is walked once."""

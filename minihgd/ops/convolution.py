@@ -24,6 +24,18 @@ def pair(value, name, least):
     return tuple(int(v) for v in values)
 
 
+def check_channels(name, x, weight, bias):
+    """Raise ShapeError unless the shapes are N×H×W×Cin, kh×kw×Cin×Cout and Cout (or None)."""
+    if len(x) != 4 or len(weight) != 4 or x[3] != weight[2] or bias not in (None, (weight[3],)):
+        raise ShapeError(f"{name}: expected x N×H×W×Cin, weight kh×kw×Cin×Cout and bias Cout; "
+                         f"found {x}, {weight} and {bias}")
+
+
+def bias_gradient(dy):
+    """dy N×H×W×C -> C: the bias is added to every pixel, so its gradient is their sum."""
+    return backend.of(dy).column_sums(dy.reshape(-1, dy.shape[3]))
+
+
 class Conv2d(Op):
     """x N×H×W×Cin, weight kh×kw×Cin×Cout, bias Cout or None -> y N×Ho×Wo×Cout."""
 
@@ -36,9 +48,7 @@ class Conv2d(Op):
         return conv.Window(tuple(weight[:2]), self.stride, self.padding, self.dilation)
 
     def shape(self, x, weight, bias=None):
-        if len(x) != 4 or len(weight) != 4 or x[3] != weight[2] or bias not in (None, (weight[3],)):
-            raise ShapeError("conv2d: expected x N×H×W×Cin, weight kh×kw×Cin×Cout and bias Cout; "
-                             f"found {x}, {weight} and {bias}")
+        check_channels("conv2d", x, weight, bias)
         size = tuple(self._window(weight).output(x[1 + axis], axis) for axis in (0, 1))
         if min(size) < 1:
             raise ShapeError(f"conv2d: a {weight[0]}×{weight[1]} kernel with dilation {self.dilation} does not fit "
@@ -63,8 +73,7 @@ class Conv2d(Op):
         window = self._window(weight.shape)
         dx = conv.convolve_input(dy, weight, window, self.x_shape) if self.needs[0] else None
         dW = conv.convolve_weight(x, dy, window) if self.needs[1] else None
-        db = backend.of(dy).column_sums(dy.reshape(-1, dy.shape[3])) if self.needs[2:3] == (True,) else None
-        return dx, dW, db
+        return dx, dW, bias_gradient(dy) if self.needs[2] else None
 
 
 class ConvTranspose2d(Op):
@@ -85,9 +94,7 @@ class ConvTranspose2d(Op):
         return conv.Window(tuple(weight[:2]), self.stride, self.padding)
 
     def shape(self, x, weight, bias=None):
-        if len(x) != 4 or len(weight) != 4 or x[3] != weight[2] or bias not in (None, (weight[3],)):
-            raise ShapeError("conv_transpose2d: expected x N×H×W×Cin, weight kh×kw×Cin×Cout and bias Cout; "
-                             f"found {x}, {weight} and {bias}")
+        check_channels("conv_transpose2d", x, weight, bias)
         size = tuple(s * (n - 1) - 2 * p + k + o for s, n, p, k, o in
                      zip(self.stride, x[1:3], self.padding, weight[:2], self.output_padding, strict=True))
         if min(size) < 1:
@@ -109,8 +116,7 @@ class ConvTranspose2d(Op):
         window = self._window(weight.shape)
         dx = conv.convolve(dy, _swap(weight), window) if self.needs[0] else None
         dW = _swap(conv.convolve_weight(dy, x, window)) if self.needs[1] else None
-        db = backend.of(dy).column_sums(dy.reshape(-1, dy.shape[3])) if self.needs[2:3] == (True,) else None
-        return dx, dW, db
+        return dx, dW, bias_gradient(dy) if self.needs[2] else None
 
 
 def _swap(weight):
