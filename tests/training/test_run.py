@@ -246,7 +246,7 @@ assert r.train()
 @pytest.mark.slow
 def test_killed_at_five_random_moments_and_resumed(tmp_path):
     """SIGKILL, wherever it falls: in a step, in a save, in an evaluation."""
-    settings = {**SETTINGS, "epochs": 30}
+    settings = {**SETTINGS, "epochs": 100}
     whole = run(tmp_path / "whole", settings)
     assert whole.train()
     folder = tmp_path / "killed"
