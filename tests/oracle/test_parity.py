@@ -40,6 +40,8 @@ def both(depth, form, options, dtype, training=True, size=(67, 95), shift=0):
         if parameter.ndim == 1:  # drawn in float32, so that both precisions stand at the same point
             parameter.data += (0.1 * rng.standard_normal(parameter.shape, np.float32)).astype(dtype)
             parameter.data += shift * name.endswith("bias")
+        elif shift and name == "decoder.attention.weight":
+            parameter.data *= 0.05  # the biases make its input large: without this the softmax saturates
     images = rng.standard_normal((2, *size, 3), np.float32).astype(dtype)
     calibrate(model, images)
     oracle = torch_models.build(f"resnet{depth}", form, 7, 16, dropout=0.0, **options)
@@ -88,9 +90,11 @@ def test_float32(depth, form, stem, training):
     """Against PyTorch in float64, so that only this library's rounding counts.
 
     Rounding can turn a ReLU near its kink on or off, and that changes gradients by far more than rounding does (in
-    PyTorch too). Biases of 4 keep the network away from its kinks; the float64 tests above visit both sides of them.
+    PyTorch too). Biases of 3 or 4 keep the network away from its kinks; the float64 tests above visit both sides.
+    (In the paper form, which has no normalisation in its decoder, larger ones cost A's gradient its digits.)
     """
-    case = dict(depth=depth, form=form, options=dict(stem=stem), training=training, size=(96, 128), shift=4)
+    case = dict(depth=depth, form=form, options=dict(stem=stem), training=training, size=(96, 128),
+                shift=3 if form == "paper" else 4)
     (logits, loss, gradients), _, _, _ = both(dtype=np.float32, **case)
     _, (logits_t, loss_t, gradients_t), _, _ = both(dtype=np.float64, **case)
     assert logits.dtype == np.float32
