@@ -110,7 +110,7 @@ class Tensor:
                     view = not dx.flags.c_contiguous or backend.of(dx).xp.may_share_memory(dx, dy)
                     _add_to_leaf(tensor, dx.copy() if view else dx)
                 elif tensor.op in waiting:
-                    waiting[tensor.op] = waiting[tensor.op] + dx
+                    waiting[tensor.op] = backend.of(dx).add(waiting[tensor.op], dx)
                 else:
                     waiting[tensor.op] = dx
             op.free()
@@ -123,7 +123,7 @@ class Tensor:
 
 
 def _add_to_leaf(tensor, gradient):
-    tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+    tensor.grad = gradient if tensor.grad is None else backend.of(gradient).add(tensor.grad, gradient)
 
 
 def _newest_first(last):

@@ -24,8 +24,8 @@ class Module:
 
     training = True
 
-    def __call__(self, *inputs):
-        return self.forward(*inputs)
+    def __call__(self, *inputs, **options):
+        return self.forward(*inputs, **options)
 
     def _parts(self):
         """(name, value) of the attributes that are parameters, buffers or modules, in the order they were set."""
@@ -114,7 +114,7 @@ class Module:
 
 
 class Sequential(Module):
-    """Modules one after the other, named 0, 1, 2, …"""
+    """Modules one after the other, named 0, 1, 2, … A normalisation and a ReLU behind it are computed as one op."""
 
     def __init__(self, *modules):
         for i, module in enumerate(modules):
@@ -124,8 +124,16 @@ class Sequential(Module):
         return (part for _, part in self._parts())
 
     def forward(self, x):
-        for module in self:
-            x = module(x)
+        return self.rest(x, 0)
+
+    def rest(self, x, start=1):
+        """What comes from module number `start` on."""
+        modules = list(self)[start:]
+        for module, before, after in zip(modules, [None, *modules], [*modules[1:], None], strict=False):
+            if isinstance(module, BatchNorm2d) and isinstance(after, ReLU):
+                x = module(x, relu=True)
+            elif not (isinstance(module, ReLU) and isinstance(before, BatchNorm2d)):  # else it is done
+                x = module(x)
         return x
 
 
@@ -155,9 +163,10 @@ class BatchNorm2d(Module):
         self.running_var = np.ones(channels, np.float32)
         self.momentum, self.eps = momentum, eps
 
-    def forward(self, x):
+    def forward(self, x, relu=False, residual=None):
+        """x normalised; plus `residual`, negative values zero with `relu`: see `ops.batch_norm`."""
         return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
-                              self.training, self.momentum, self.eps)
+                              self.training, self.momentum, self.eps, relu, residual)
 
 
 class ReLU(Module):

@@ -1,43 +1,82 @@
 """The primitives on NumPy arrays.
 
-Matrix products go to one BLAS, SciPy's, whose `gemm` can accumulate; statistics and row-wise arithmetic work on
-blocks of rows that stay in the cache.
+Two rules make them fast. Arithmetic works on blocks of rows that stay in a core's cache while several passes go over
+them. And the blocks, like the parts of a matrix product, are spread over the cores (threads.py).
 """
 
 import numpy as np
-from scipy.linalg import blas
 
-from ..errors import ShapeError
+from . import blas
+from .threads import count, each, is_busy
 
 xp = np
-BLOCK = 1 << 16  # elements of a block of rows: 256 KB of float32, a fraction of an L2 cache
-_GEMM = {"f": blas.sgemm, "d": blas.dgemm}
+BLOCK = 1 << 17  # elements of a block of rows: 512 KB of float32, half of a core's cache
+WINDOWS = 1 << 19  # elements of a block of gathered windows (see conv.py)
+SMALL = 1 << 21  # multiply-accumulates that are done before a second thread would have woken up
+
+
+# --- matrix products -------------------------------------------------------------------------------------------
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False, out=None, accumulate=False):
     """op(a) @ op(b) for matrices, or for stacks of them; into `out` or, with `accumulate`, added to it.
 
     a ...×M×K, b ...×K×N (transposed if so named) -> ...×M×N; `a` may be one matrix for a whole stack b.
-    `out` must be C-contiguous and of the result's dtype.
+    Raises ShapeError where they do not fit or are not of one floating-point type.
     """
-    if a.dtype != b.dtype or a.dtype.char not in _GEMM:
-        raise ShapeError(f"matmul: expected two arrays of float32 or two of float64, found {a.dtype} and {b.dtype}")
+    a, b = _rows_whole(a), _rows_whole(b)
     m, n = a.shape[-1 if transpose_a else -2], b.shape[-2 if transpose_b else -1]
     if out is None:
-        out = np.empty(b.shape[:-2] + (m, n), a.dtype)
-    if b.ndim == 3:
-        for i in range(len(b)):
-            matmul(a if a.ndim == 2 else a[i], b[i], transpose_a, transpose_b, out[i], accumulate)
-        return out
-    if a.size == 0 or b.size == 0:
-        out[...] = out if accumulate else 0
-        return out
-    # BLAS stores columns first, so its view of our row-major matrices is their transposes: out^T = op(b)^T op(a)^T.
-    result = _GEMM[a.dtype.char](1.0, b.T, a.T, beta=float(accumulate), c=out.T,
-                                 trans_a=transpose_b, trans_b=transpose_a, overwrite_c=True)
-    if not np.may_share_memory(result, out):
-        raise ValueError("matmul: out must be C-contiguous and of the dtype of a and b")
+        out = np.empty(b.shape[:-2] + (m, n), b.dtype)
+    if b.ndim == 2:
+        _spread_product(a, b, out, transpose_a, transpose_b, accumulate)
+    else:
+        def product(i):
+            _spread_product(a if a.ndim == 2 else a[i], b[i], out[i], transpose_a, transpose_b, accumulate)
+
+        if len(b) >= count() and out[0].size * a.shape[-2 if transpose_a else -1] * len(b) > SMALL:
+            each(lambda part: [product(i) for i in part], np.array_split(np.arange(len(b)), 2 * count()))
+        else:
+            for i in range(len(b)):
+                product(i)
     return out
+
+
+def _rows_whole(x):
+    """x itself where the elements of its rows lie side by side, else a copy."""
+    return x if x.shape[-1] <= 1 or x.strides[-1] == x.itemsize and x.strides[-2] > 0 else np.ascontiguousarray(x)
+
+
+def _spread_product(a, b, out, transpose_a, transpose_b, accumulate):
+    """One product, cut into parts for the threads: rows of the result, or its columns, or terms of the sums."""
+    (m, n), k, parts = out.shape, a.shape[0 if transpose_a else 1], count()
+    if is_busy() or parts == 1 or m * n * k < SMALL:
+        blas.gemm(a, b, out, transpose_a, transpose_b, accumulate)
+    elif k > 16 * max(m, n):  # a small result: cut the long sums, and add up what comes out
+        def part(rows):
+            own = np.empty(out.shape, out.dtype)
+            blas.gemm(a[rows] if transpose_a else a[:, rows], b[:, rows] if transpose_b else b[rows], own,
+                      transpose_a, transpose_b)
+            return own
+
+        sums = each(part, _cut(k, parts))
+        out[...] = sum(sums, start=out) if accumulate else sum(sums[1:], start=sums[0])
+    elif m >= n:
+        each(lambda rows: blas.gemm(a[:, rows] if transpose_a else a[rows], b, out[rows],
+                                    transpose_a, transpose_b, accumulate), _cut(m, parts))
+    else:
+        each(lambda columns: blas.gemm(a, b[columns] if transpose_b else b[:, columns], out[:, columns],
+                                       transpose_a, transpose_b, accumulate), _cut(n, parts))
+
+
+def _cut(size, parts):
+    """Slices of about equal length, multiples of 16 where that is possible: whole tiles of a BLAS kernel."""
+    step = -(-size // parts)
+    step = -(-step // 16) * 16 if step > 64 else step
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+
+
+# --- sums down the columns -------------------------------------------------------------------------------------
 
 
 def _blocks(rows, columns):
@@ -46,14 +85,21 @@ def _blocks(rows, columns):
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
+def _summed(sums, like):
+    """sums(rows), a tuple of vectors, for each block of rows of `like`; added up over the blocks in float64."""
+    parts = each(sums, _blocks(*like.shape))
+    return tuple(np.add.reduce(vectors, axis=0, dtype=np.float64).astype(like.dtype)
+                 for vectors in zip(*parts, strict=True))
+
+
 def column_sums(x):
     """x M×C -> C, summed down the columns. Partial sums per block keep float32's rounding small."""
-    return np.add.reduce([np.add.reduce(x[rows], axis=0) for rows in _blocks(*x.shape)], axis=0)
+    return _summed(lambda rows: (np.add.reduce(x[rows], axis=0),), x)[0]
 
 
 def column_dots(x, y):
     """x M×C, y M×C -> C, the sum of x·y down the columns."""
-    return np.add.reduce([np.add.reduce(x[rows] * y[rows], axis=0) for rows in _blocks(*x.shape)], axis=0)
+    return _summed(lambda rows: (np.einsum("ij,ij->j", x[rows], y[rows]),), x)[0]
 
 
 def column_moments(x):
@@ -63,29 +109,126 @@ def column_moments(x):
     the subtraction in E[(x-s)²] - E[x-s]² cancels little.
     """
     s = x[:32].mean(axis=0)
-    sums, squares = [], []
-    for rows in _blocks(*x.shape):
+
+    def sums(rows):
         d = x[rows] - s
-        sums.append(np.add.reduce(d, axis=0))
-        squares.append(np.add.reduce(np.square(d, out=d), axis=0))
-    mean = np.add.reduce(sums, axis=0) / len(x)
-    variance = np.add.reduce(squares, axis=0) / len(x) - mean * mean
-    return s + mean, np.maximum(variance, 0)
+        return np.add.reduce(d, axis=0), np.add.reduce(np.square(d, out=d), axis=0)
+
+    total, squares = _summed(sums, x)
+    mean = total / len(x)
+    return s + mean, np.maximum(squares / len(x) - mean * mean, 0)
 
 
-def scale_shift(x, scale, shift):
-    """x M×C, scale C, shift C -> x · scale + shift."""
+# --- normalise and activate ------------------------------------------------------------------------------------
+
+
+def scale_shift(x, scale, shift, residual=None, relu=False):
+    """x M×C, scale C, shift C -> x · scale + shift, + residual M×C where given, negative values zero with `relu`."""
     y = np.empty_like(x)
-    for rows in _blocks(*x.shape):
-        np.multiply(x[rows], scale, out=y[rows])
-        y[rows] += shift
+
+    def block(rows):
+        out = y[rows]
+        np.multiply(x[rows], scale, out=out)
+        out += shift
+        if residual is not None:
+            out += residual[rows]
+        if relu:
+            np.maximum(out, _zeros(out), out=out)
+
+    each(block, _blocks(*x.shape))
     return y
+
+
+def normalise_backward(dy, x, mean, y=None):
+    """The gradient that enters a normalisation and what its statistics need, in one pass over M×C arrays.
+
+    With g = dy, or dy where y > 0 if the output y of a ReLU behind it is given: returns g M×C, Σ g and
+    Σ g (x - mean) down the columns.
+    """
+    g = dy if y is None else np.empty_like(x)
+
+    def sums(rows):
+        block = g[rows]
+        if y is not None:
+            np.multiply(dy[rows], y[rows] > 0, out=block)
+        return np.add.reduce(block, axis=0), np.einsum("ij,ij->j", block, x[rows] - mean)
+
+    return g, *_summed(sums, x)
+
+
+def combine(g, x, a, b, c, out=None):
+    """g M×C, x M×C and the rows a, b, c of C -> a g + b x + c, into `out` (which may be g)."""
+    out = np.empty_like(g) if out is None else out
+
+    def block(rows):
+        part = x[rows] * b
+        part += c
+        np.multiply(g[rows], a, out=out[rows])
+        out[rows] += part
+
+    each(block, _blocks(*g.shape))
+    return out
+
+
+def add_row(x, row):
+    """x M×C += row C, in place."""
+    each(lambda rows: np.add(x[rows], row, out=x[rows]), _blocks(*x.shape))
+
+
+# --- element by element ----------------------------------------------------------------------------------------
+
+_ZEROS = {"f": np.zeros(BLOCK, np.float32), "d": np.zeros(BLOCK, np.float64)}
+
+
+def _zeros(like):
+    """Zeros of a block's shape: `maximum` with an array is several times faster than with a number."""
+    if like.size > BLOCK or like.dtype.char not in _ZEROS:
+        return np.zeros_like(like)
+    return _ZEROS[like.dtype.char][: like.size].reshape(like.shape)
+
+
+def _elementwise(function, *arrays):
+    """function(*blocks, out) over contiguous arrays of one shape, in blocks; a new array."""
+    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    flat = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
+    result = out.reshape(-1)
+    each(lambda part: function(*(a[part] for a in flat), result[part]), _blocks(out.size, 1))
+    return out
+
+
+def add(a, b):
+    """a + b, with broadcasting."""
+    return _elementwise(np.add, a, b) if a.shape == b.shape and a.dtype == b.dtype else np.add(a, b)
+
+
+def relu(x):
+    """max(x, 0), of any shape."""
+    return _elementwise(lambda x, out: np.maximum(x, _zeros(x), out=out), x)
+
+
+def relu_backward(dy, y):
+    """dy where y > 0, else 0."""
+    return _elementwise(lambda dy, y, out: np.multiply(dy, y > 0, out=out), dy, y)
+
+
+def momentum_step(w, v, g, lr, momentum, decay):
+    """v ← momentum v + g + decay w, then w ← w - lr v, in place, for arrays of one shape."""
+    w, v, g = (x.reshape(-1) for x in (w, v, g))
+
+    def block(part):
+        v[part] *= momentum
+        v[part] += g[part]
+        v[part] += decay * w[part]
+        w[part] -= lr * v[part]
+
+    each(block, _blocks(len(w), 1))
 
 
 def softmax(z, log_sums=None):
     """z M×K -> softmax of every row, M×K; the logarithm of each row's sum of exp goes into `log_sums` M if given."""
     p, ones = np.empty_like(z), np.ones((z.shape[1], 1), z.dtype)
-    for rows in _blocks(*z.shape):
+
+    def block(rows):
         largest = z[rows].max(axis=1, keepdims=True)  # taken off, so that exp cannot overflow
         np.subtract(z[rows], largest, out=p[rows])
         np.exp(p[rows], out=p[rows])
@@ -93,14 +236,6 @@ def softmax(z, log_sums=None):
         p[rows] *= 1 / total
         if log_sums is not None:
             log_sums[rows] = (np.log(total) + largest)[:, 0]
+
+    each(block, _blocks(*z.shape))
     return p
-
-
-def relu(x):
-    """max(x, 0), of any shape."""
-    return np.maximum(x, 0)
-
-
-def relu_backward(dy, y):
-    """dy where y > 0, else 0."""
-    return dy * (y > 0)

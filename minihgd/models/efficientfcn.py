@@ -15,9 +15,16 @@ class EfficientFCN(nn.Module):
         self.backbone = ResNet(depth, **(encoder or {}))
         self.decoder = FORMS[form](self.backbone.channels[1:], num_classes, codewords, **(decoder or {}))
 
+    def coarse(self, images):
+        """Images N×H×W×3 -> logits at output stride 8, N×H/8×W/8×classes."""
+        return self.decoder(self.backbone(images)[1:])
+
     def forward(self, images):
-        logits = self.decoder(self.backbone(images)[1:])  # N×H/8×W/8×classes
-        return ops.resize_bilinear(logits, images.shape[1:3])  # N×H×W×classes
+        return ops.resize_bilinear(self.coarse(images), images.shape[1:3])  # N×H×W×classes
+
+    def loss(self, images, labels):
+        """The mean cross-entropy of the logits N×H×W×classes and labels N×H×W, without forming the former whole."""
+        return ops.upsampled_cross_entropy(self.coarse(images), labels)
 
     def weighting_maps(self, images):
         """The softmax weighting maps Ã of images N×H×W×3, an array N×H/32×W/32×n (Fig. 3 of the paper)."""

@@ -27,6 +27,7 @@ class Decoder(nn.Module):
     """
 
     align_corners = False
+    plain = False  # whether every step is computed as it is printed: slower, and what `report.cost` counts
 
     def __init__(self, codebook_scales, guidance_scales, transfer):
         for name, scales, own in (("codebook_scales", codebook_scales, 32), ("guidance_scales", guidance_scales, 8)):
@@ -50,15 +51,55 @@ class Decoder(nn.Module):
         """maps [c8, c16, c32] -> logits N×H/8×W/8×classes."""
         e = self.compress(dict(zip(SCALES, maps, strict=True)))
         m32 = self.fuse(e, self.codebook_scales, to=32)  # N×H/32×W/32×1536
-        m8 = self.fuse(e, self.guidance_scales, to=8)  # N×H/8×W/8×1536
         B = self.base(m32)  # N×H/32×W/32×1024
         A = self.attention(m32)  # N×H/32×W/32×n
-        C = ops.softmax_pool(A, B)  # N×n×1024
+        C = self.scale(ops.softmax_pool(A, B))  # N×n×1024
+        return self.as_printed(e, B, C) if self.plain else self.by_parts(e, B, C)
+
+    def as_printed(self, e, B, C):
+        """From the codebook to the logits, in the paper's order."""
+        m8 = self.fuse(e, self.guidance_scales, to=8)  # N×H/8×W/8×1536
         G = self.guidance(m8)  # N×H/8×W/8×1024
-        G_bar = G + ops.mean(B, axis=(1, 2), keepdims=True) if self.transfer else G
+        G_bar = G + self.mean(B) if self.transfer else G
         W = self.coefficients(G_bar)  # N×H/8×W/8×n
-        f = self.scale(ops.assemble(W, C))  # N×H/8×W/8×1024
-        return self.classify(ops.concatenate([f, G]))  # N×H/8×W/8×classes
+        f = ops.assemble(W, C)  # N×H/8×W/8×1024
+        return self.classify(self.head(ops.concatenate([f, G])))  # N×H/8×W/8×classes
+
+    def by_parts(self, e, B, C):
+        """The same function with less work: what is linear may change places with what is linear.
+
+        A 1×1 convolution of maps side by side is the sum of the convolutions of each, and it commutes with resizing,
+        which acts on space and not on channels: so the coarse maps are convolved before they are enlarged. For the
+        same reason the transferred B̄, one vector per image, goes through W's convolution by itself, and the head's
+        convolution K of [f̃; G] acts on the n codewords in place of the pixels assembled from them:
+
+            K [W C; G] = W (C K_f) + G K_g
+        """
+        conv, rest = _first(self.guidance)
+        G = rest(self.mix(conv, e, self.guidance_scales, to=8))  # N×H/8×W/8×1024
+        conv, rest = _first(self.coefficients)
+        W = conv(G) + ops.conv2d(self.mean(B), conv.weight) if self.transfer else conv(G)
+        W = rest(W)  # N×H/8×W/8×n
+        conv, rest = _first(self.head)
+        (n, codewords, D), K = C.shape, conv.weight  # 1×1×2048×K
+        CK = ops.conv2d(ops.reshape(C, (n, codewords, 1, D)), ops.cut(K, 2, 0, D))  # N×n×1×K
+        f = ops.assemble(W, ops.reshape(CK, (n, codewords, -1)))  # N×H/8×W/8×K
+        return self.classify(rest(f + ops.conv2d(G, ops.cut(K, 2, D, K.shape[2]), conv.bias)))
+
+    def mix(self, conv, e, scales, to):
+        """conv(self.fuse(e, scales, to)), each map convolved by its own rows of the weight before it is enlarged."""
+        parts, start = [], 0
+        for s in scales:
+            stop = start + e[s].shape[3]
+            y = ops.conv2d(e[s], ops.cut(conv.weight, 2, start, stop), conv.bias if s == to else None)
+            parts.append(ops.resize_bilinear(y, e[to].shape[1:3], self.align_corners))
+            start = stop
+        return sum(parts[1:], start=parts[0])
+
+    @staticmethod
+    def mean(B):
+        """B̄, the mean of the codeword bases: N×h×w×D -> N×1×1×D."""
+        return ops.mean(B, axis=(1, 2), keepdims=True)
 
     def weighting_maps(self, maps):
         """maps [c8, c16, c32] -> Ã as an array N×h×w×n of weights that add up to one over the h×w pixels."""
@@ -88,11 +129,16 @@ class PaperDecoder(Decoder):
     def compress(self, maps):
         return {s: getattr(self, f"e{s}")(maps[s]) for s in self.scales}
 
-    def scale(self, f):
-        return f
+    def scale(self, C):
+        return C
 
-    def classify(self, f_hat):
-        return self.classifier(f_hat)
+    @property
+    def head(self):
+        """The layer that sees f̂ = [f̃; G]."""
+        return self.classifier
+
+    def classify(self, x):
+        return x
 
 
 class ReleasedDecoder(Decoder):
@@ -125,15 +171,25 @@ class ReleasedDecoder(Decoder):
     def compress(self, maps):
         return {s: maps[s] if s == 8 else getattr(self, f"e{s}")(maps[s]) for s in self.scales}
 
-    def scale(self, f):
-        return f * (1 / math.sqrt(self.codewords))
+    def scale(self, C):
+        return C * (1 / math.sqrt(self.codewords))  # so is f̃ = W C
 
-    def classify(self, f_hat):
-        return self.classifier(self.dropout(self.fusion(f_hat)))
+    @property
+    def head(self):
+        """The layer that sees f̂ = [f̃; G]."""
+        return self.fusion
+
+    def classify(self, x):
+        return self.classifier(self.dropout(x))
 
 
 def _layer(cin, cout):
     return nn.Conv2d(cin, cout, 1, bias=False), nn.BatchNorm2d(cout)
+
+
+def _first(layer):
+    """A layer, as its convolution and a function for what follows it."""
+    return (layer, lambda x: x) if isinstance(layer, nn.Conv2d) else (next(iter(layer)), layer.rest)
 
 
 FORMS = {"paper": PaperDecoder, "released": ReleasedDecoder}

@@ -28,9 +28,9 @@ class BasicBlock(nn.Module):
         self.downsample = downsample
 
     def forward(self, x):
-        y = ops.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return ops.relu(y + (x if self.downsample is None else self.downsample(x)))
+        y = self.bn1(self.conv1(x), relu=True)
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.bn2(self.conv2(y), relu=True, residual=shortcut)
 
 
 class Bottleneck(nn.Module):
@@ -45,10 +45,10 @@ class Bottleneck(nn.Module):
         self.downsample = downsample
 
     def forward(self, x):
-        y = ops.relu(self.bn1(self.conv1(x)))
-        y = ops.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        return ops.relu(y + (x if self.downsample is None else self.downsample(x)))
+        y = self.bn1(self.conv1(x), relu=True)
+        y = self.bn2(self.conv2(y), relu=True)
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.bn3(self.conv3(y), relu=True, residual=shortcut)
 
 
 def shortcut_projection(kind, cin, cout, stride):
@@ -99,7 +99,7 @@ class ResNet(nn.Module):
             self.channels.append(cin)
 
     def forward(self, x):
-        x = ops.relu(self.bn1(self.conv1(x)))  # N×H/2×W/2×64
+        x = self.bn1(self.conv1(x), relu=True)  # N×H/2×W/2×64
         x = ops.max_pool2d(x, 3, 2, 1)  # N×H/4×W/4×64
         maps = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):

@@ -9,14 +9,15 @@ from .elementwise import add, divide, exp, log, multiply, relu, subtract
 from .loss import cross_entropy
 from .normalisation import batch_norm
 from .pooling import avg_pool2d, max_pool2d
-from .shapes import concatenate, matmul, mean, reshape, transpose
+from .shapes import concatenate, cut, matmul, mean, reshape, transpose
 from .shapes import sum_over as sum
 from .softmax_pooling import softmax_pool
+from .upsampled_loss import upsampled_cross_entropy
 
 __all__ = [
     "add", "assemble", "avg_pool2d", "batch_norm", "concatenate", "conv2d", "conv_transpose2d", "cross_entropy",
-    "divide", "dropout2d", "exp", "log", "matmul", "max_pool2d", "mean", "multiply", "relu", "reshape",
-    "resize_bilinear", "softmax_pool", "subtract", "sum", "transpose",
+    "cut", "divide", "dropout2d", "exp", "log", "matmul", "max_pool2d", "mean", "multiply", "relu", "reshape",
+    "resize_bilinear", "softmax_pool", "subtract", "sum", "transpose", "upsampled_cross_entropy",
 ]
 
 # Arithmetic on tensors is these ops; the tape itself knows none of them.

@@ -38,6 +38,14 @@ def resize_matrix(size_in, size_out, align_corners=False):
     return R
 
 
+def support(size_out, size_in, rows, align_corners=False, transposed=False):
+    """The slice of columns of R outside which some rows (a slice) of it are zero. `transposed`: of Rᵀ."""
+    R = resize_matrix(size_out, size_in, align_corners).T if transposed else resize_matrix(
+        size_in, size_out, align_corners)
+    columns = np.nonzero(R[rows])[1]
+    return slice(int(columns.min()), int(columns.max()) + 1) if len(columns) else slice(0, 0)
+
+
 class ResizeBilinear(Op):
     """x N×H×W×C -> y N×Ho×Wo×C, (Ho, Wo) = size."""
 
@@ -49,7 +57,7 @@ class ResizeBilinear(Op):
             raise ShapeError(f"resize_bilinear: expected x N×H×W×C, found {x}")
         return (x[0],) + self.size + (x[3],)
 
-    def _matrices(self, like, height, width):
+    def matrices(self, like, height, width):
         """R_h and R_w on the device and in the dtype of `like`."""
         sizes = zip((height, width), self.size, strict=True)
         xp = backend.of(like).xp
@@ -60,19 +68,41 @@ class ResizeBilinear(Op):
         (n, h, w, c), (_, height, width, _) = x.shape, self.shape(x.shape)
         if (h, w) == (height, width):
             return x
-        matmul = backend.of(x).matmul
-        R_h, R_w = self._matrices(x, h, w)
-        across = matmul(R_w, x.reshape(n * h, w, c))  # N·H×Wo×C
-        return matmul(R_h, across.reshape(n, h, width * c)).reshape(n, height, width, c)
+        primitives = backend.of(x)
+        R_h, R_w = self.matrices(x, h, w)
+        across = primitives.matmul(R_w, x.reshape(n * h, w, c)).reshape(n, h, width * c)
+        y = primitives.xp.empty((n, height, width * c), x.dtype)
+
+        def block(where):
+            image, lines = where
+            part = support(height, h, lines, self.align_corners)  # each line lies between two: R_h is mostly zeros
+            primitives.matmul(R_h[lines, part], across[image, part], out=y[image, lines])
+
+        primitives.each(block, line_blocks(n, height, width * c, primitives))
+        return y.reshape(n, height, width, c)
 
     def backward(self, dy):
         (n, h, w, c), (_, height, width, _) = self.x_shape, dy.shape
         if (h, w) == (height, width):
             return dy
-        matmul = backend.of(dy).matmul
-        R_h, R_w = self._matrices(dy, h, w)
-        down = matmul(R_h, dy.reshape(n, height, width * c), transpose_a=True)  # N×H×Wo·C
-        return matmul(R_w, down.reshape(n * h, width, c), transpose_a=True).reshape(n, h, w, c)
+        primitives = backend.of(dy)
+        R_h, R_w = self.matrices(dy, h, w)
+        rows = dy.reshape(n, height, width * c)
+        down = primitives.xp.empty((n, h, width * c), dy.dtype)
+
+        def block(where):
+            image, lines = where
+            part = support(h, height, lines, transposed=True, align_corners=self.align_corners)
+            primitives.matmul(R_h[part, lines], rows[image, part], transpose_a=True, out=down[image, lines])
+
+        primitives.each(block, line_blocks(n, h, width * c, primitives))
+        return primitives.matmul(R_w, down.reshape(n * h, width, c), transpose_a=True).reshape(n, h, w, c)
+
+
+def line_blocks(images, lines, columns, primitives):
+    """(image, slice of its lines) blocks of a few lines of `columns` numbers each."""
+    step = max(1, 2 * primitives.BLOCK // columns)
+    return [(i, slice(start, min(start + step, lines))) for i in range(images) for start in range(0, lines, step)]
 
 
 def plain_resize_bilinear(x, size, align_corners=False):

@@ -28,12 +28,9 @@ class CrossEntropy(Op):
     def forward(self, logits):
         self.shape(logits.shape)
         xp, classes = backend.of(logits).xp, logits.shape[-1]
-        labels = xp.asarray(self.labels).reshape(-1)  # M
-        labelled = xp.nonzero(labels != self.void)[0]
-        target = labels[labelled].astype(int)
-        if len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
-            raise ShapeError(f"cross_entropy: labels lie between 0 and {classes - 1} or are {self.void} (void); "
-                             f"found {int(target.min())} to {int(target.max())}")
+        target, labelled = targets(self.labels.reshape(-1), classes, self.void, xp)  # M, M
+        labelled = xp.nonzero(labelled)[0]
+        target = target[labelled]
         z = logits.reshape(-1, classes)  # M×K
         log_sums = xp.empty(len(z), z.dtype)
         p = backend.of(z).softmax(z, log_sums)  # M×K
@@ -52,6 +49,17 @@ class CrossEntropy(Op):
         dz = p * weight
         dz[labelled, target] -= share  # each pixel appears once
         return dz.reshape(self.z_shape)
+
+
+def targets(labels, classes, void, xp):
+    """Labels as (class numbers, 0 where void; whether labelled). Raises ShapeError for a label that is no class."""
+    labels = xp.asarray(labels)
+    labelled = labels != void
+    target = xp.where(labelled, labels, 0).astype(int)
+    if target.size and not 0 <= int(target.min()) <= int(target.max()) < classes:
+        raise ShapeError(f"cross_entropy: labels lie between 0 and {classes - 1} or are {void} (void); "
+                         f"found {int(target.min())} to {int(target.max())}")
+    return target, labelled
 
 
 def plain_cross_entropy(logits, labels, void=255):

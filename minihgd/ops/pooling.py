@@ -31,33 +31,60 @@ class Pool(Op):
             raise ShapeError(f"pooling: a {self.size} window with padding {self.padding} does not fit into x {x}")
         return (x[0],) + size + (x[3],)
 
+    def _each(self, block, target):
+        """block((images, lines)) for blocks that cover the map `target`."""
+        primitives, columns = backend.of(target), target.shape[3] * self.size[0] * self.size[1]
+        primitives.each(block, conv.line_blocks(target.shape, columns, primitives))
+
+    def _read(self, x, outputs, fill):
+        """The lines of x that the windows of some output lines (a slice) read, with the padding: N×lines×Wp×C."""
+        (_, width, _), (_, step), pw = self.shape(x.shape)[1:], self.window.stride, self.padding[1]
+        return conv.excerpt(x, self.window.lines(outputs), slice(-pw, step * (width - 1) + self.size[1] - pw), fill)
+
+    def _write(self, dx, dX, where, outputs):
+        """The adjoint of `_read` for the images and lines of `where`: dX, laid over `outputs`, into dx."""
+        (images, lines), pw = where, self.padding[1]
+        first = self.window.lines(outputs).start
+        dx[images, lines] = conv.excerpt(dX, slice(lines.start - first, lines.stop - first),
+                                         slice(pw, pw + dx.shape[2]))
+
 
 class MaxPool2d(Pool):
     """The largest value of each window; the padding never wins."""
 
     def forward(self, x):
-        _, height, width, _ = self.shape(x.shape)
-        xp = backend.of(x).xp
-        X = conv.pad(x, self.padding, -np.inf)  # N×Hp×Wp×C
-        y = None
-        for tap in conv.taps(self.window, height, width):
-            y = X[tap].copy() if y is None else xp.maximum(y, X[tap], out=y)
-        self.x_shape = x.shape
-        self.save(X=X, y=y)
+        y = backend.of(x).xp.empty(self.shape(x.shape), x.dtype)
+
+        def block(where):
+            images, lines = where
+            X, out = self._read(x[images], lines, -np.inf), y[images, lines]
+            first, *others = conv.taps(self.window, *out.shape[1:3])
+            out[...] = X[first]
+            for tap in others:
+                backend.of(x).xp.maximum(out, X[tap], out=out)
+
+        self._each(block, y)
+        self.save(x=x, y=y)
         return y
 
     def backward(self, dy):
-        X, y = self.saved("X", "y")
-        _, height, width, _ = y.shape
-        xp = backend.of(dy).xp
-        dX = xp.zeros_like(X)
-        open_windows = xp.ones(y.shape, bool)  # whose winner has not been met yet
-        for tap in conv.taps(self.window, height, width):
-            wins = (X[tap] == y) & open_windows
-            dX[tap] += dy * wins
-            open_windows &= ~wins
-        (ph, pw), (_, h, w, _) = self.padding, self.x_shape
-        return dX[:, ph : ph + h, pw : pw + w]
+        x, y = self.saved("x", "y")
+        xp, dx = backend.of(dy).xp, backend.of(dy).xp.empty_like(x)
+
+        def block(where):
+            images, lines = where
+            outputs = self.window.outputs(lines, y.shape[1])  # all that reach these lines
+            X, best, some = self._read(x[images], outputs, -np.inf), y[images, outputs], dy[images, outputs]
+            dX, open_windows = xp.zeros_like(X), xp.ones(best.shape, bool)  # whose winner has not been met yet
+            for tap in conv.taps(self.window, *best.shape[1:3]):
+                wins = X[tap] == best
+                wins &= open_windows
+                dX[tap] += some * wins
+                open_windows ^= wins
+            self._write(dx, dX, where, outputs)
+
+        self._each(block, dx)
+        return dx
 
 
 class AvgPool2d(Pool):
@@ -97,23 +124,35 @@ class AvgPool2d(Pool):
 
     def forward(self, x):
         self.x_shape = x.shape
-        _, height, width, _ = self.shape(x.shape)
-        xp = backend.of(x).xp
-        X = xp.zeros(self._extended(x.shape), x.dtype)
-        X[:, : x.shape[1], : x.shape[2]] = x
-        X = conv.pad(X, self.padding)
-        y = sum(X[tap] for tap in conv.taps(self.window, height, width))
-        return y / xp.asarray(self._sizes(x.shape, x.dtype))
+        y = backend.of(x).xp.empty(self.shape(x.shape), x.dtype)
+        sizes = backend.of(x).xp.asarray(self._sizes(x.shape, x.dtype))  # Ho×Wo×1
+
+        def block(where):
+            images, lines = where
+            X, out = self._read(x[images], lines, 0), y[images, lines]
+            out[...] = 0
+            for tap in conv.taps(self.window, *out.shape[1:3]):
+                out += X[tap]
+            out /= sizes[lines]
+
+        self._each(block, y)
+        return y
 
     def backward(self, dy):
         xp = backend.of(dy).xp
-        share = dy / xp.asarray(self._sizes(self.x_shape, dy.dtype))
-        n, h, w, c = self._extended(self.x_shape)
-        (ph, pw), (_, rows, columns, _) = self.padding, self.x_shape
-        dX = xp.zeros((n, h + 2 * ph, w + 2 * pw, c), dy.dtype)
-        for tap in conv.taps(self.window, *dy.shape[1:3]):
-            dX[tap] += share
-        return dX[:, ph : ph + rows, pw : pw + columns]
+        dx, sizes = xp.empty(self.x_shape, dy.dtype), xp.asarray(self._sizes(self.x_shape, dy.dtype))  # Ho×Wo×1
+
+        def block(where):
+            images, lines = where
+            outputs = self.window.outputs(lines, dy.shape[1])  # all that reach these lines
+            share = dy[images, outputs] / sizes[outputs]
+            dX = xp.zeros_like(self._read(dx[images], outputs, 0))
+            for tap in conv.taps(self.window, *share.shape[1:3]):
+                dX[tap] += share
+            self._write(dx, dX, where, outputs)
+
+        self._each(block, dx)
+        return dx
 
 
 def _plain_pool(x, size, stride, padding, fill, reduce):

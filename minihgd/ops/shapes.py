@@ -1,4 +1,4 @@
-"""Moving and adding up: reshape, transpose, concatenate, sum, mean, matrix product."""
+"""Moving and adding up: reshape, transpose, concatenate, cut, sum, mean, matrix product."""
 
 import math
 
@@ -64,6 +64,33 @@ class Concatenate(Op):
     def backward(self, dy):
         seams = np.cumsum(self.widths)[:-1].tolist()
         return tuple(backend.of(dy).xp.split(dy, seams, axis=self.axis))
+
+
+class Cut(Op):
+    """x[start:stop] along an axis; backward lays the gradient into zeros."""
+
+    def __init__(self, axis, start, stop):
+        self.axis, self.start, self.stop = axis, start, stop
+
+    def _place(self, ndim):
+        return (slice(None),) * (self.axis % ndim) + (slice(self.start, self.stop),)
+
+    def shape(self, x):
+        if not 0 <= self.start <= self.stop <= x[self.axis]:
+            raise ShapeError(f"cut: expected a part of the {x[self.axis]} along axis {self.axis} of {x}, found "
+                             f"{self.start}:{self.stop}")
+        axis = self.axis % len(x)
+        return x[:axis] + (self.stop - self.start,) + x[axis + 1 :]
+
+    def forward(self, x):
+        self.shape(x.shape)
+        self.old_shape = x.shape
+        return x[self._place(x.ndim)]
+
+    def backward(self, dy):
+        dx = backend.of(dy).xp.zeros(self.old_shape, dy.dtype)
+        dx[self._place(dy.ndim)] = dy
+        return dx
 
 
 class Sum(Op):
@@ -157,6 +184,11 @@ def transpose(x, axes=None):
 def concatenate(tensors, axis=-1):
     """Tensors side by side along `axis` (the channels by default); the other sizes are equal."""
     return Concatenate(axis)(*tensors)
+
+
+def cut(x, axis, start, stop):
+    """The part start:stop of x along an axis. Raises ShapeError where x does not reach that far."""
+    return Cut(axis, start, stop)(x)
 
 
 def sum_over(x, axis=None, keepdims=False):

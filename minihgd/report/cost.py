@@ -1,5 +1,6 @@
 """Parameters and multiply-accumulates of a model, counted from shapes alone: nothing is computed."""
 
+import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,9 +51,23 @@ def cost(model, height, width):
                 result.matmul_macs += macs
         return empty(shape)
 
-    with run_instead(count):
+    with run_instead(count), as_printed(model):
         model(empty((1, height, width, 3)))
     return result
+
+
+@contextlib.contextmanager
+def as_printed(model):
+    """A context in which the decoder computes as the paper has it, without the shortcuts that its algebra allows."""
+    decoders = [module for _, module in model.modules() if hasattr(module, "plain")]
+    before = [module.plain for module in decoders]
+    try:
+        for module in decoders:
+            module.plain = True
+        yield
+    finally:
+        for module, plain in zip(decoders, before, strict=True):
+            module.plain = plain
 
 
 def empty(shape):

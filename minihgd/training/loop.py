@@ -124,7 +124,7 @@ class Run:
         xp = backend.of(like).xp
         self.model.reseed(self.settings.seed, step)
         x = Tensor(normalise(xp.asarray(images), xp).astype(like.dtype, copy=False))  # N×h×w×3
-        loss = ops.cross_entropy(self.model(x), xp.asarray(labels))
+        loss = self.model.loss(x, xp.asarray(labels))
         value = float(loss.data)
         if not np.isfinite(value):
             raise TrainingError(f"the loss is {value} at step {step + 1}, learning rate {lr:.6g}; {self._kept()}")

@@ -28,11 +28,8 @@ class SGD:
         for name, parameter in self.parameters.items():
             if parameter.grad is None:
                 continue
-            v, w = self.velocity[name], parameter.data
-            v *= self.momentum
-            v += parameter.grad
-            v += self.weight_decay * w
-            w -= (lr * self.factor[name]) * v
+            backend.of(parameter.data).momentum_step(parameter.data, self.velocity[name], parameter.grad,
+                                                     lr * self.factor[name], self.momentum, self.weight_decay)
             parameter.grad = None
 
     def state_dict(self):

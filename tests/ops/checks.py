@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 
 from minihgd import Tensor, gradcheck, ops
-from minihgd.backend import conv
+from minihgd.backend import conv, cpu
 from minihgd.errors import ShapeError
 from minihgd.ops import (
     assembly,
@@ -89,10 +89,10 @@ def check_conv2d():
 
 def check_conv2d_linear():
     """In x and in the weights, at sizes too large for differences, and in pieces of many sizes."""
-    pieces = conv.ROWS, conv.WINDOWS
-    cases = itertools.product([(33, 20), (16, 16)], (1, 2, 3), (1, 2), [pieces, (7, 1), (100, 20000)])
+    pieces = conv.PIXELS, cpu.WINDOWS
+    cases = itertools.product([(33, 20), (16, 16), (7, 5)], (1, 2, 3), (1, 2), [pieces, (1, 1), (50, 1), (300, 1)])
     try:
-        for (h, w), stride, dilation, (conv.ROWS, conv.WINDOWS) in cases:
+        for (h, w), stride, dilation, (conv.PIXELS, cpu.WINDOWS) in cases:
             op = convolution.Conv2d(stride, dilation, dilation)
             x, weight = random(3, h, w, 5), random(3, 3, 5, 6)
             y = op.forward(x, weight)
@@ -103,7 +103,7 @@ def check_conv2d_linear():
             assert abs(np.vdot(x, dx) - product) <= 1e-12 * scale
             assert abs(np.vdot(weight, dw) - product) <= 1e-12 * scale
     finally:
-        conv.ROWS, conv.WINDOWS = pieces
+        conv.PIXELS, cpu.WINDOWS = pieces
 
 
 def check_conv_transpose2d():

@@ -1,0 +1,103 @@
+"""Matrix products by the BLAS that SciPy brings, through its C interface.
+
+`scipy.linalg.blas` calls the same routines but holds the interpreter's lock, so that no other thread could compute
+meanwhile; ctypes lets go of it. Two things are settled here, once, for the library's whole use of BLAS:
+
+- It computes in the thread that calls it; threads.py spreads the work. `ONE_THREAD` says whether this BLAS could be
+  told so.
+- Where the processor has AVX-512, OpenBLAS is asked for kernels that use it, because it knows not every such
+  processor by name and falls back to kernels of half the width. OPENBLAS_CORETYPE in the environment goes first.
+"""
+
+import ctypes
+import os
+from functools import lru_cache
+
+import numpy as np
+
+from ..errors import ShapeError
+
+
+def _prefer_wide_kernels():
+    """Has to happen before SciPy loads OpenBLAS; where it is loaded already, it keeps what it chose."""
+    try:
+        found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    except (TypeError, KeyError):  # a NumPy that does not say
+        return
+    if any(name in found for name in ("X86_V4", "AVX512_SKX")):  # two of NumPy's names for the same extension
+        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
+
+
+_prefer_wide_kernels()
+from scipy.linalg import cython_blas  # noqa: E402
+
+
+def _set_one_thread():
+    """Whether the BLAS behind SciPy could be told to use the calling thread only."""
+    library = ctypes.CDLL(cython_blas.__file__)  # looks names up in the libraries it is linked with, too
+    for name in ("scipy_openblas_set_num_threads", "openblas_set_num_threads", "MKL_Set_Num_Threads"):
+        if hasattr(library, name):
+            getattr(library, name)(ctypes.c_int(1))
+            return True
+    return False
+
+
+ONE_THREAD = _set_one_thread()
+
+
+def _routine(name):
+    """A BLAS routine as a ctypes function; all arguments are pointers, as in Fortran."""
+    api = ctypes.pythonapi
+    api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    capsule = cython_blas.__pyx_capi__[name]
+    address = api.PyCapsule_GetPointer(capsule, api.PyCapsule_GetName(capsule))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address)
+
+
+@lru_cache(maxsize=4096)
+def _integer(value):
+    """A pointer to an integer: 64 bits, whose first 32 are the same number where BLAS reads only those."""
+    return ctypes.byref(ctypes.c_int64(value))
+
+
+# routine, its 1 and its 0, bytes of an element
+_KINDS = {"f": (_routine("sgemm"), ctypes.byref(ctypes.c_float(1)), ctypes.byref(ctypes.c_float(0)), 4),
+          "d": (_routine("dgemm"), ctypes.byref(ctypes.c_double(1)), ctypes.byref(ctypes.c_double(0)), 8)}
+
+
+def gemm(a, b, out, transpose_a=False, transpose_b=False, accumulate=False):
+    """out = op(a) @ op(b), or out += with `accumulate`, in the calling thread.
+
+    Matrices of float32 or of float64, a M×K, b K×N (or their transposes, where named), out M×N. The elements of a row
+    lie side by side; rows may lie apart, as those of a slice do. Raises ShapeError for anything else.
+    """
+    kind = _KINDS.get(out.dtype.char)
+    (m, k), (k_too, n) = a.shape[:: -1 if transpose_a else 1], b.shape[:: -1 if transpose_b else 1]
+    if kind is None or a.dtype != out.dtype or b.dtype != out.dtype or k != k_too or out.shape != (m, n):
+        raise ShapeError("matmul: expected M×K times K×N into M×N, all float32 or all float64; found "
+                         + ", ".join(f"{x.shape} {x.dtype}" for x in (a, b, out)))
+    if m == 0 or n == 0 or k == 0:
+        if not accumulate:
+            out[...] = 0
+        return
+    routine, one, zero, size = kind
+    # BLAS counts columns first: what it sees in our rows is the transposed matrix. So out^T = op(b)^T op(a)^T.
+    routine(b"T" if transpose_b else b"N", b"T" if transpose_a else b"N", _integer(n), _integer(m), _integer(k),
+            one, _address(b), _pitch(b, size), _address(a), _pitch(a, size),
+            one if accumulate else zero, _address(out), _pitch(out, size))
+
+
+def _address(x):
+    return x.__array_interface__["data"][0]
+
+
+def _pitch(x, size):
+    """Elements from one row to the next."""
+    rows, columns = x.shape
+    pitch = x.strides[0] // size if rows > 1 else columns
+    if (columns > 1 and x.strides[1] != size) or pitch < columns:
+        raise ShapeError(f"matmul: the elements of a row must lie side by side; found {x.shape} with strides "
+                         f"{x.strides}")
+    return _integer(pitch)
