@@ -1,35 +1,16 @@
 """Matrix products by the BLAS that SciPy brings, through its C interface.
 
 `scipy.linalg.blas` calls the same routines but holds the interpreter's lock, so that no other thread could compute
-meanwhile; ctypes lets go of it. Two things are settled here, once, for the library's whole use of BLAS:
-
-- It computes in the thread that calls it; threads.py spreads the work. `ONE_THREAD` says whether this BLAS could be
-  told so.
-- Where the processor has AVX-512, OpenBLAS is asked for kernels that use it, because it knows not every such
-  processor by name and falls back to kernels of half the width. OPENBLAS_CORETYPE in the environment goes first.
+meanwhile; ctypes lets go of it. BLAS computes in the thread that calls it; threads.py spreads the work.
+`ONE_THREAD` says whether this BLAS could be told so.
 """
 
 import ctypes
-import os
 from functools import lru_cache
 
-import numpy as np
+from scipy.linalg import cython_blas
 
 from ..errors import ShapeError
-
-
-def _prefer_wide_kernels():
-    """Has to happen before SciPy loads OpenBLAS; where it is loaded already, it keeps what it chose."""
-    try:
-        found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
-    except (TypeError, KeyError):  # a NumPy that does not say
-        return
-    if any(name in found for name in ("X86_V4", "AVX512_SKX")):  # two of NumPy's names for the same extension
-        os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
-
-
-_prefer_wide_kernels()
-from scipy.linalg import cython_blas  # noqa: E402
 
 
 def _set_one_thread():

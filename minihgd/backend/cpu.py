@@ -4,6 +4,9 @@ Two rules make them fast. Arithmetic works on blocks of rows that stay in a core
 them. And the blocks, like the parts of a matrix product, are spread over the cores (threads.py).
 """
 
+import ctypes
+import sys
+
 import numpy as np
 
 from . import blas
@@ -12,7 +15,22 @@ from .threads import count, each, is_busy
 xp = np
 BLOCK = 1 << 17  # elements of a block of rows: 512 KB of float32, half of a core's cache
 WINDOWS = 1 << 19  # elements of a block of gathered windows (see conv.py)
-SMALL = 1 << 21  # multiply-accumulates that are done before a second thread would have woken up
+WAKING = 1 << 22  # multiply-accumulates that a thread does in the time that another takes to wake up
+
+
+def _keep_freed_memory():
+    """Let the next step have the memory of the last.
+
+    Left alone, the C library gives a large array back to the system when it is freed, and the system clears the next
+    one page by page: a tenth of the time of a training step.
+    """
+    if sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "mallopt"):
+        trim_threshold, mmap_threshold = -1, -3  # glibc's numbers for these settings
+        ctypes.CDLL(None).mallopt(mmap_threshold, 1 << 30)
+        ctypes.CDLL(None).mallopt(trim_threshold, -1)
+
+
+_keep_freed_memory()
 
 
 # --- matrix products -------------------------------------------------------------------------------------------
@@ -34,7 +52,7 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None, accumulate=Fals
         def product(i):
             _spread_product(a if a.ndim == 2 else a[i], b[i], out[i], transpose_a, transpose_b, accumulate)
 
-        if len(b) >= count() and out[0].size * a.shape[-2 if transpose_a else -1] * len(b) > SMALL:
+        if len(b) >= count() and out.size * a.shape[-2 if transpose_a else -1] > WAKING:
             each(lambda part: [product(i) for i in part], np.array_split(np.arange(len(b)), 2 * count()))
         else:
             for i in range(len(b)):
@@ -49,31 +67,35 @@ def _rows_whole(x):
 
 def _spread_product(a, b, out, transpose_a, transpose_b, accumulate):
     """One product, cut into parts for the threads: rows of the result, or its columns, or terms of the sums."""
-    (m, n), k, parts = out.shape, a.shape[0 if transpose_a else 1], count()
-    if is_busy() or parts == 1 or m * n * k < SMALL:
+    (m, n), k = out.shape, a.shape[0 if transpose_a else 1]
+    if is_busy() or m * n * k <= WAKING:
         blas.gemm(a, b, out, transpose_a, transpose_b, accumulate)
     elif k > 16 * max(m, n):  # a small result: cut the long sums, and add up what comes out
-        def part(rows):
+        def part(terms):
             own = np.empty(out.shape, out.dtype)
-            blas.gemm(a[rows] if transpose_a else a[:, rows], b[:, rows] if transpose_b else b[rows], own,
+            blas.gemm(a[terms] if transpose_a else a[:, terms], b[:, terms] if transpose_b else b[terms], own,
                       transpose_a, transpose_b)
             return own
 
-        sums = each(part, _cut(k, parts))
+        sums = each(part, _cut(k, m * n * k))
         out[...] = sum(sums, start=out) if accumulate else sum(sums[1:], start=sums[0])
     elif m >= n:
         each(lambda rows: blas.gemm(a[:, rows] if transpose_a else a[rows], b, out[rows],
-                                    transpose_a, transpose_b, accumulate), _cut(m, parts))
+                                    transpose_a, transpose_b, accumulate), _cut(m, m * n * k))
     else:
         each(lambda columns: blas.gemm(a, b[columns] if transpose_b else b[:, columns], out[:, columns],
-                                       transpose_a, transpose_b, accumulate), _cut(n, parts))
+                                       transpose_a, transpose_b, accumulate), _cut(n, m * n * k))
 
 
-def _cut(size, parts):
-    """Slices of about equal length, multiples of 16 where that is possible: whole tiles of a BLAS kernel."""
-    step = -(-size // parts)
-    step = -(-step // 16) * 16 if step > 64 else step
-    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+def _cut(size, macs):
+    """Slices, one for each thread, multiples of 16: whole tiles of a BLAS kernel.
+
+    The first is longer by what its thread, which is awake, does while the others wake up.
+    """
+    threads = count()
+    rest = size * max(0, macs - WAKING) / macs / threads
+    seams = [0, *(size - 16 * round(rest * i / 16) for i in reversed(range(threads)))]
+    return [slice(start, stop) for start, stop in zip(seams, seams[1:], strict=False) if start < stop]
 
 
 # --- sums down the columns -------------------------------------------------------------------------------------
