@@ -31,7 +31,7 @@ def main():
     train, val = datasets(args)
     model = models.build("efficientfcn", args.backbone, len(train.classes), args.codewords, args.form,
                          seed=args.seed, stem=args.stem, width=args.width, compressed=args.compressed,
-                         codeword_channels=args.codeword_channels)
+                         codeword_channels=args.codeword_channels, recompute=args.recompute)
     if args.weights and not args.resume:
         print(f"{args.weights}: {weights.load(model, args.weights)}")
     model.to(args.device)
@@ -117,6 +117,8 @@ def arguments():
     add("--seed", "of weights, order, augmentation and the sample scenes", 0, type=int)
     add("--device", "cpu, cuda or cuda:N", "cpu")
     add("--workers", "threads that prepare batches", 2, type=int)
+    parser.add_argument("--recompute", action="store_true",
+                        help="recompute maps in the backward pass: less memory, a third to a half more time")
     add("--out", "folder for the results; with --resume, the run to go on with (default: the next free of "
         "runs/pcontext-1, -2, …; with --resume the last of them)")
     add("--cache", "where the sample scenes are painted", "runs")

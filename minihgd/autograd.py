@@ -7,7 +7,8 @@ tensor:
 
     dL/dx = sum over the ops that use x of (d op / d x)^T dL/d(output of op)
 
-Nothing here knows any layer.
+A run of ops can be left off the tape and recorded only when the walk comes to it: see `Recomputed`. Nothing here knows
+any layer.
 """
 
 import contextlib
@@ -24,14 +25,23 @@ _numbers = itertools.count()
 
 
 @contextlib.contextmanager
-def no_grad():
-    """A context in which nothing is recorded and ops keep nothing for a backward pass."""
+def _set_recording(on):
     global _recording
-    before, _recording = _recording, False
+    before, _recording = _recording, on
     try:
         yield
     finally:
         _recording = before
+
+
+def no_grad():
+    """A context in which nothing is recorded and ops keep nothing for a backward pass."""
+    return _set_recording(False)
+
+
+def is_recording():
+    """Whether ops are computed and recorded: not within `no_grad` or `run_instead`."""
+    return _recording and _run_instead is None
 
 
 @contextlib.contextmanager
@@ -98,22 +108,7 @@ class Tensor:
         if self.op is None:
             _add_to_leaf(self, grad.copy())
             return
-        waiting = {self.op: grad}  # gradient of the output of each op still to be visited
-        for op in _newest_first(self.op):
-            dy = waiting.pop(op)
-            for tensor, dx in zip(op.inputs, op.input_gradients(dy), strict=True):
-                if dx is None:
-                    continue
-                dx = np.asarray(dx) if isinstance(dx, np.generic) else dx
-                if tensor.op is None:
-                    # An op may hand back dy itself or a view of something; a leaf's gradient must be its own.
-                    view = not dx.flags.c_contiguous or backend.of(dx).xp.may_share_memory(dx, dy)
-                    _add_to_leaf(tensor, dx.copy() if view else dx)
-                elif tensor.op in waiting:
-                    waiting[tensor.op] = backend.of(dx).add(waiting[tensor.op], dx)
-                else:
-                    waiting[tensor.op] = dx
-            op.free()
+        _walk(self.op, {self.op: grad})
 
     def __repr__(self):
         made_by = f", made by {type(self.op).__name__}" if self.op else ""
@@ -122,23 +117,69 @@ class Tensor:
     # Arithmetic is defined by the ops, which are layers of their own: see ops/__init__.py.
 
 
+def _walk(last, waiting, first=0):
+    """Visit the ops from number `first` on that `last` depends on, itself included, from the newest to the oldest.
+
+    waiting: op -> gradient of its output, for the ops still to be visited.
+    """
+    for op in _newest_first(last, first):
+        if isinstance(op, Recomputed):
+            first_again = next(_numbers)
+            _walk(_record_again(op, waiting), waiting, first_again)
+        else:
+            _visit(op, waiting)
+        op.free()
+
+
+def _visit(op, waiting):
+    """Hand the gradient of an op's output on to its inputs."""
+    dy = waiting.pop(op)
+    for tensor, dx in zip(op.inputs, op.input_gradients(dy), strict=True):
+        if dx is not None:
+            _hand_on(tensor, np.asarray(dx) if isinstance(dx, np.generic) else dx, dy, waiting)
+
+
+def _record_again(op, waiting):
+    """Record what a `Recomputed` stands for; its gradient waits for the last of these ops, which is returned."""
+    y, dy = op.record(), waiting.pop(op)
+    if y.requires_grad:
+        _hand_on(y, dy, dy, waiting)
+    return y.op
+
+
+def _hand_on(tensor, dx, dy, waiting):
+    """Add dx to the gradient of a tensor: to a leaf's own, else to what waits for the op that made it."""
+    if tensor.op is None:
+        # An op may hand back dy itself or a view of something; a leaf's gradient must be its own.
+        view = not dx.flags.c_contiguous or backend.of(dx).xp.may_share_memory(dx, dy)
+        _add_to_leaf(tensor, dx.copy() if view else dx)
+    elif tensor.op in waiting:
+        waiting[tensor.op] = backend.of(dx).add(waiting[tensor.op], dx)
+    else:
+        waiting[tensor.op] = dx
+
+
 def _add_to_leaf(tensor, gradient):
     tensor.grad = gradient if tensor.grad is None else backend.of(gradient).add(tensor.grad, gradient)
 
 
-def _newest_first(last):
-    """Every op that `last` depends on, itself included, from the newest to the oldest.
+def _newest_first(last, first=0):
+    """Every op from number `first` on that `last` depends on, itself included, from the newest to the oldest.
 
     Ops are numbered as they are recorded and an op's inputs exist before it, so this order visits an op only
     after everything that uses its output.
     """
+    if last is None or last.number < first:
+        return []
     found, stack = {last}, [last]
     while stack:
         op = stack.pop()
         if op.inputs is None:
             raise RuntimeError(f"{type(op).__name__} was already walked backwards; run the forward pass again")
         for tensor in op.inputs:
-            if tensor is not None and tensor.requires_grad and tensor.op is not None and tensor.op not in found:
+            if tensor is None or not tensor.requires_grad or tensor.op is None or tensor.op in found:
+                continue
+            if tensor.op.number >= first:
                 found.add(tensor.op)
                 stack.append(tensor.op)
     return sorted(found, key=lambda op: op.number, reverse=True)
@@ -207,3 +248,37 @@ class Op:
     def macs(self, *shapes):
         """Multiply-accumulates of `forward`: convolutions and matrix products count, the rest is 0."""
         return 0
+
+
+class Recomputed(Op):
+    """A run of ops that stands on the tape as one and keeps its inputs alone, for less memory.
+
+    When the walk comes to it, the ops are computed a second time, now recorded, and the walk goes on through them
+    before anything older. So all gradients are added up in the order of a tape without it: equal to the last bit.
+
+    run: a function of no arguments that returns the output, a tensor. The op is called with the tensors that `run`
+    uses: all that may want a gradient. remember: a function that notes what else `run` depends on or changes, and
+    returns a function that brings it back: the second run begins where the first began, and leaves no trace.
+    """
+
+    def __init__(self, run, remember):
+        self.run, self.remember = run, remember
+
+    def forward(self, *arrays):
+        self.before = self.remember()
+        with no_grad():
+            return self.run().data
+
+    def record(self):
+        """The output once more, its ops recorded."""
+        now = self.remember()
+        self.before()
+        try:
+            with _set_recording(True):
+                return self.run()
+        finally:
+            now()
+
+    def free(self):
+        super().free()
+        self.run = self.remember = self.before = None

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 from . import backend, ops
-from .autograd import Tensor
+from .autograd import Recomputed, Tensor, is_recording
 
 
 class Parameter(Tensor):
@@ -20,12 +20,41 @@ class Parameter(Tensor):
 
 
 class Module:
-    """Something with parameters and a `forward`. Calling it calls `forward`."""
+    """Something with parameters and a `forward`. Calling it calls `forward`.
+
+    With `recompute`, which is for modules that return one tensor, the tape keeps the inputs of a call in training
+    alone: what is computed inside is forgotten, and computed again in the backward pass. The gradients are the same
+    to the bit; running statistics move once, and dropout drops the same channels.
+    """
 
     training = True
+    recompute = False
 
     def __call__(self, *inputs, **options):
-        return self.forward(*inputs, **options)
+        if not (self.recompute and self.training and is_recording()):
+            return self.forward(*inputs, **options)
+        given = [t for x in (*inputs, *options.values()) for t in (x if isinstance(x, (list, tuple)) else [x])]
+        tensors = [t for t in given if isinstance(t, Tensor)]
+        op = Recomputed(lambda: self.forward(*inputs, **options), self._remember)
+        return op(*tensors, *self.parameters())
+
+    def _remember(self):
+        """Note modes, buffers and the states of generators, here and in all inside; a function brings them back."""
+        modes = [(module, module.training) for _, module in self.modules()]
+        buffers = [(owner, name, part.copy()) for _, owner, name, part in self._leaves()
+                   if not isinstance(part, Parameter)]
+        generators = [(module, module.rng.bit_generator.state) for _, module in self.modules()
+                      if hasattr(module, "rng")]
+
+        def bring_back():
+            for module, training in modes:
+                module.training = training
+            for owner, name, array in buffers:
+                getattr(owner, name)[...] = array
+            for module, state in generators:
+                module.rng.bit_generator.state = state
+
+        return bring_back
 
     def _parts(self):
         """(name, value) of the attributes that are parameters, buffers or modules, in the order they were set."""

@@ -3,13 +3,18 @@
 `of(array)` is the module with the primitives for that array: `cpu` or `gpu`. They have the same functions, so an op
 is written once:
 
-    xp                                   numpy or cupy
-    matmul(a, b, ...)                    matrix products, batched or not, with transposes and accumulation
-    column_sums(x), column_dots(x, y)    sums of x and of x·y down the columns of matrices
-    column_moments(x)                    mean and variance of the columns
-    scale_shift(x, scale, shift)         x · scale + shift with a row for the columns
-    softmax(z)                           softmax along the rows of a matrix
-    relu(x), relu_backward(dy, y)        max(x, 0), and dy where y > 0
+    xp                                    numpy or cupy
+    each(work, jobs)                      [work(job) for job in jobs], spread over the cores; count() says over how many
+    matmul(a, b, ...)                     matrix products, batched or not, with transposes and accumulation
+    column_sums(x), column_moments(x)     sums, and mean and variance, of the columns of a matrix
+    scale_shift(x, scale, shift, ...)     x · scale + shift with a row for the columns; + residual; ReLU
+    normalise_backward(dy, x, mean, y)    through the ReLU, with the sums that a normalisation's gradient needs
+    combine(g, x, a, b, c)                a g + b x + c with rows for the columns
+    add(a, b), add_row(x, row)            sums
+    softmax(z)                            softmax along the rows of a matrix
+    relu(x), relu_backward(dy, y)         max(x, 0), and dy where y > 0
+    momentum_steps(parameters, ...)       a step of SGD
+    BLOCK, WINDOWS                        how many elements to work on at a time
 
 `conv` (beside this file) builds convolution from `matmul` and views, for both.
 """

@@ -54,7 +54,7 @@ def gemm(a, b, out, transpose_a=False, transpose_b=False, accumulate=False):
     Matrices of float32 or of float64, a M×K, b K×N (or their transposes, where named), out M×N. The elements of a row
     lie side by side; rows may lie apart, as those of a slice do. Raises ShapeError for anything else.
     """
-    kind = _KINDS.get(out.dtype.char)
+    kind = _KINDS.get(out.dtype.char) if out.dtype.isnative else None
     (m, k), (k_too, n) = a.shape[:: -1 if transpose_a else 1], b.shape[:: -1 if transpose_b else 1]
     if kind is None or a.dtype != out.dtype or b.dtype != out.dtype or k != k_too or out.shape != (m, n):
         raise ShapeError("matmul: expected M×K times K×N into M×N, all float32 or all float64; found "

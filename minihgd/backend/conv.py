@@ -66,7 +66,7 @@ def convolve(x, weight, window):
     matmul = of(x).matmul
     if window.is_pointwise:
         x = _every(x, window.stride)  # N×Ho×Wo×Cin
-        return matmul(_rows(x), weight[0, 0]).reshape(x.shape[:3] + (-1,))
+        return matmul(_rows(x), weight[0, 0]).reshape(x.shape[:3] + weight.shape[3:])
     kernel = weight.reshape(-1, weight.shape[3])  # kh·kw·Cin×Cout
     return _by_windows(x, window, weight.shape[3], lambda G, y: matmul(G, kernel, out=y))
 
@@ -88,7 +88,7 @@ def convolve_input(dy, weight, window, shape):
     """dy N×Ho×Wo×Cout, weight kh×kw×Cin×Cout -> dx of `shape` N×H×W×Cin: the transpose of `convolve` in x."""
     primitives = of(dy)
     if window.is_pointwise:
-        dx = primitives.matmul(_rows(dy), weight[0, 0], transpose_b=True).reshape(dy.shape[:3] + (-1,))
+        dx = primitives.matmul(_rows(dy), weight[0, 0], transpose_b=True).reshape(dy.shape[:3] + shape[3:])
         return dx if window.stride == (1, 1) else _spread(dx, window.stride, shape)
     if window.stride == (1, 1):
         # dx[r] = sum over taps of dy[r - t] W_t^T: again a convolution, the kernel turned over and transposed.
@@ -148,6 +148,8 @@ def line_blocks(shape, columns, primitives):
     columns: elements gathered for each pixel. A block is some lines of one image, or some whole images.
     """
     n, height, width = shape[:3]
+    if n == 0:
+        return []
     pixels = max(PIXELS, primitives.WINDOWS // max(1, columns))
     threads = primitives.count()
     if height * width * 2 > pixels * 3:  # more than one block to an image

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 
+from ..errors import ShapeError
 from . import blas
 from .threads import count, each, is_busy
 
@@ -42,6 +43,9 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None, accumulate=Fals
     a ...×M×K, b ...×K×N (transposed if so named) -> ...×M×N; `a` may be one matrix for a whole stack b.
     Raises ShapeError where they do not fit or are not of one floating-point type.
     """
+    if a.ndim > 2 and a.shape[:-2] != b.shape[:-2]:
+        raise ShapeError(f"matmul: expected two matrices, two stacks as high or a matrix and a stack; found {a.shape} "
+                         f"and {b.shape}")
     a, b = _rows_whole(a), _rows_whole(b)
     m, n = a.shape[-1 if transpose_a else -2], b.shape[-2 if transpose_b else -1]
     if out is None:
@@ -61,8 +65,10 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None, accumulate=Fals
 
 
 def _rows_whole(x):
-    """x itself where the elements of its rows lie side by side, else a copy."""
-    return x if x.shape[-1] <= 1 or x.strides[-1] == x.itemsize and x.strides[-2] > 0 else np.ascontiguousarray(x)
+    """x itself where the elements of a row lie side by side and rows do not overlap, else a copy."""
+    rows, columns = x.shape[-2:]
+    whole = (columns <= 1 or x.strides[-1] == x.itemsize) and (rows <= 1 or x.strides[-2] >= columns * x.itemsize)
+    return x if whole else np.ascontiguousarray(x)
 
 
 def _spread_product(a, b, out, transpose_a, transpose_b, accumulate):
@@ -94,7 +100,7 @@ def _cut(size, macs):
     """
     threads = count()
     rest = size * max(0, macs - WAKING) / macs / threads
-    seams = [0, *(size - 16 * round(rest * i / 16) for i in reversed(range(threads)))]
+    seams = [0, *(max(0, size - 16 * round(rest * i / 16)) for i in reversed(range(threads)))]
     return [slice(start, stop) for start, stop in zip(seams, seams[1:], strict=False) if start < stop]
 
 
@@ -102,9 +108,12 @@ def _cut(size, macs):
 
 
 def _blocks(rows, columns):
-    """Slices of rows, a block each."""
-    size = max(1, BLOCK // max(1, columns))
-    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+    """Slices of rows, a block each; not so many rows that their sums in float32 would lose digits."""
+    return _pieces(rows, min(4096, max(1, BLOCK // max(1, columns))))
+
+
+def _pieces(size, step):
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
 def _summed(sums, like):
@@ -117,11 +126,6 @@ def _summed(sums, like):
 def column_sums(x):
     """x M×C -> C, summed down the columns. Partial sums per block keep float32's rounding small."""
     return _summed(lambda rows: (np.add.reduce(x[rows], axis=0),), x)[0]
-
-
-def column_dots(x, y):
-    """x M×C, y M×C -> C, the sum of x·y down the columns."""
-    return _summed(lambda rows: (np.einsum("ij,ij->j", x[rows], y[rows]),), x)[0]
 
 
 def column_moments(x):
@@ -178,9 +182,9 @@ def normalise_backward(dy, x, mean, y=None):
     return g, *_summed(sums, x)
 
 
-def combine(g, x, a, b, c, out=None):
-    """g M×C, x M×C and the rows a, b, c of C -> a g + b x + c, into `out` (which may be g)."""
-    out = np.empty_like(g) if out is None else out
+def combine(g, x, a, b, c):
+    """g M×C, x M×C and the rows a, b, c of C -> a g + b x + c."""
+    out = np.empty_like(g)
 
     def block(rows):
         part = x[rows] * b
@@ -214,7 +218,7 @@ def _elementwise(function, *arrays):
     out = np.empty(arrays[0].shape, arrays[0].dtype)
     flat = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
     result = out.reshape(-1)
-    each(lambda part: function(*(a[part] for a in flat), result[part]), _blocks(out.size, 1))
+    each(lambda part: function(*(a[part] for a in flat), result[part]), _pieces(out.size, BLOCK))
     return out
 
 
@@ -233,17 +237,24 @@ def relu_backward(dy, y):
     return _elementwise(lambda dy, y, out: np.multiply(dy, y > 0, out=out), dy, y)
 
 
-def momentum_step(w, v, g, lr, momentum, decay):
-    """v ← momentum v + g + decay w, then w ← w - lr v, in place, for arrays of one shape."""
-    w, v, g = (x.reshape(-1) for x in (w, v, g))
+def momentum_steps(parameters, momentum, decay):
+    """v ← momentum v + g + decay w, then w ← w - lr v, in place, for each (w, v, g, lr)."""
 
-    def block(part):
-        v[part] *= momentum
-        v[part] += g[part]
-        v[part] += decay * w[part]
-        w[part] -= lr * v[part]
+    def block(job):
+        w, v, g, lr = job
+        v *= momentum
+        v += g
+        v += decay * w
+        w -= lr * v
 
-    each(block, _blocks(len(w), 1))
+    jobs = []
+    for w, v, g, lr in parameters:
+        if w.flags.c_contiguous and v.flags.c_contiguous:
+            w, v, g = (x.reshape(-1) for x in (w, v, g))
+            jobs += [(w[part], v[part], g[part], lr) for part in _pieces(len(w), BLOCK)]
+        else:
+            jobs.append((w, v, g, lr))
+    each(block, jobs)
 
 
 def softmax(z, log_sums=None):

@@ -5,6 +5,18 @@ import cupy as cp
 from ..errors import SettingError, ShapeError
 
 xp = cp
+BLOCK = 1 << 24  # elements of a block of lines, where one is asked for: enough to fill the GPU
+WINDOWS = 1 << 26  # elements of a block of gathered windows (see conv.py)
+
+
+def count():
+    """How many threads share the work: on a GPU it is spread by the GPU."""
+    return 1
+
+
+def each(work, jobs):
+    """[work(job) for job in jobs]."""
+    return [work(job) for job in jobs]
 
 
 def use(number):
@@ -34,20 +46,48 @@ def column_sums(x):
     return x.sum(axis=0)
 
 
-def column_dots(x, y):
-    """x M×C, y M×C -> C, the sum of x·y down the columns."""
-    return (x * y).sum(axis=0)
-
-
 def column_moments(x):
     """x M×C -> mean C, variance C (divided by M), in two passes."""
     mean = x.mean(axis=0)
     return mean, cp.square(x - mean).mean(axis=0)
 
 
-def scale_shift(x, scale, shift):
-    """x M×C, scale C, shift C -> x · scale + shift."""
-    return x * scale + shift
+def scale_shift(x, scale, shift, residual=None, relu=False):
+    """x M×C, scale C, shift C -> x · scale + shift, + residual M×C where given, negative values zero with `relu`."""
+    y = x * scale + shift
+    if residual is not None:
+        y += residual
+    return cp.maximum(y, 0, out=y) if relu else y
+
+
+def normalise_backward(dy, x, mean, y=None):
+    """g M×C (dy, or dy where y > 0), Σ g and Σ g (x - mean) down the columns."""
+    g = dy if y is None else dy * (y > 0)
+    return g, g.sum(axis=0), (g * (x - mean)).sum(axis=0)
+
+
+def combine(g, x, a, b, c):
+    """g M×C, x M×C and the rows a, b, c of C -> a g + b x + c."""
+    return g * a + x * b + c
+
+
+def add_row(x, row):
+    """x M×C += row C, in place."""
+    x += row
+
+
+def add(a, b):
+    """a + b, with broadcasting."""
+    return a + b
+
+
+def momentum_steps(parameters, momentum, decay):
+    """v ← momentum v + g + decay w, then w ← w - lr v, in place, for each (w, v, g, lr)."""
+    for w, v, g, lr in parameters:
+        v *= momentum
+        v += g
+        v += decay * w
+        w -= lr * v
 
 
 def softmax(z, log_sums=None):

@@ -5,9 +5,10 @@ are spread in the same way as products, so that nothing waits for one core. And 
 while after each product, would take the cores from the arithmetic that follows.
 """
 
+import contextlib
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 
 from . import blas
@@ -39,6 +40,16 @@ def is_busy():
     return getattr(_here, "busy", False)
 
 
+@contextlib.contextmanager
+def alone():
+    """A context in which the calling thread does all its work itself."""
+    before, _here.busy = is_busy(), True
+    try:
+        yield
+    finally:
+        _here.busy = before
+
+
 def each(work, jobs):
     """[work(job) for job in jobs], the jobs spread over the threads, the caller's among them.
 
@@ -51,18 +62,16 @@ def each(work, jobs):
     results, numbers = [None] * len(jobs), iter(range(len(jobs)))
 
     def take_jobs():
-        _here.busy = True
-        try:
+        with alone():
             for i in numbers:  # whoever is free takes the next
                 results[i] = work(jobs[i])
-        finally:
-            _here.busy = False
 
     futures = [_pool().submit(take_jobs) for _ in range(helpers)]
     try:
         take_jobs()
     finally:
-        for future in futures:
-            if not future.cancel():  # one that never began has nothing left to do
-                future.result()
+        begun = [future for future in futures if not future.cancel()]  # one that never began has nothing left to do
+        wait(begun)
+    for future in begun:
+        future.result()  # raises what its thread raised
     return results

@@ -7,13 +7,19 @@ from .resnet import ResNet
 
 
 class EfficientFCN(nn.Module):
-    """Images N×H×W×3 -> logits N×H×W×classes. `encoder` and `decoder` options: see ResNet and the decoders."""
+    """Images N×H×W×3 -> logits N×H×W×classes. `encoder` and `decoder` options: see ResNet and the decoders.
 
-    def __init__(self, depth, num_classes, codewords, form, encoder=None, decoder=None):
+    recompute: whether the maps inside a residual block or the decoder are forgotten in training, and computed again
+    in the backward pass.
+    """
+
+    def __init__(self, depth, num_classes, codewords, form, encoder=None, decoder=None, recompute=False):
         if form not in FORMS:
             raise SettingError(f"form: found {form!r}, expected one of {', '.join(FORMS)}")
         self.backbone = ResNet(depth, **(encoder or {}))
         self.decoder = FORMS[form](self.backbone.channels[1:], num_classes, codewords, **(decoder or {}))
+        for part in (self.decoder, *(block for stage in self.backbone.stages for block in stage)):
+            part.recompute = recompute
 
     def coarse(self, images):
         """Images N×H×W×3 -> logits at output stride 8, N×H/8×W/8×classes."""

@@ -98,11 +98,16 @@ class ResNet(nn.Module):
             setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
             self.channels.append(cin)
 
+    @property
+    def stages(self):
+        """The four sequences of residual blocks."""
+        return self.layer1, self.layer2, self.layer3, self.layer4
+
     def forward(self, x):
         x = self.bn1(self.conv1(x), relu=True)  # N×H/2×W/2×64
         x = ops.max_pool2d(x, 3, 2, 1)  # N×H/4×W/4×64
         maps = []
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+        for stage in self.stages:
             x = stage(x)
             maps.append(x)
         return maps

@@ -13,6 +13,8 @@ from ..autograd import Op
 from ..errors import ShapeError
 from .convolution import pair
 
+SMALL = 1 << 16  # elements of R_h ⊗ R_w, up to which a map is resized by that one matrix
+
 
 @functools.lru_cache(maxsize=256)
 def resize_matrix(size_in, size_out, align_corners=False):
@@ -70,6 +72,9 @@ class ResizeBilinear(Op):
             return x
         primitives = backend.of(x)
         R_h, R_w = self.matrices(x, h, w)
+        if h * w * height * width <= SMALL:
+            R = primitives.xp.broadcast_to(primitives.xp.kron(R_h, R_w), (n, height * width, h * w))
+            return primitives.matmul(R, x.reshape(n, h * w, c)).reshape(n, height, width, c)
         across = primitives.matmul(R_w, x.reshape(n * h, w, c)).reshape(n, h, width * c)
         y = primitives.xp.empty((n, height, width * c), x.dtype)
 
@@ -87,6 +92,9 @@ class ResizeBilinear(Op):
             return dy
         primitives = backend.of(dy)
         R_h, R_w = self.matrices(dy, h, w)
+        if h * w * height * width <= SMALL:
+            R = primitives.xp.broadcast_to(primitives.xp.kron(R_h, R_w), (n, height * width, h * w))
+            return primitives.matmul(R, dy.reshape(n, height * width, c), transpose_a=True).reshape(n, h, w, c)
         rows = dy.reshape(n, height, width * c)
         down = primitives.xp.empty((n, h, width * c), dy.dtype)
 

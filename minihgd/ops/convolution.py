@@ -65,7 +65,7 @@ class Conv2d(Op):
         self.save(x=x if self.needs[1] else None, weight=weight)
         y = conv.convolve(x, weight, self._window(weight.shape))
         if bias is not None:
-            y += bias
+            backend.of(y).add_row(y.reshape(-1, y.shape[3]), bias)
         return y
 
     def backward(self, dy):

@@ -12,7 +12,7 @@ The last two take out of dy what the normalisation would undo: a shift and a str
 What stands behind a normalisation in a ResNet, a shortcut added and a ReLU, can be had in the same op: these maps are
 large and the arithmetic is little, so most of the time goes into reading and writing them.
 
-    y = max(γ x̂ + β + residual, 0)          g = dy where y > 0, else 0          dresidual = g, and g in place of dy above
+    y = max(γ x̂ + β + residual, 0)        g = dy where y > 0, else 0        dresidual = g, and g in place of dy above
 """
 
 import numpy as np

@@ -5,6 +5,8 @@ several pixels tie, the first of the window (row by row) takes it all, as in PyT
 everywhere: it passes 1/size of the gradient to each pixel.
 """
 
+import itertools
+
 import numpy as np
 
 from .. import backend
@@ -37,16 +39,38 @@ class Pool(Op):
         primitives.each(block, conv.line_blocks(target.shape, columns, primitives))
 
     def _read(self, x, outputs, fill):
-        """The lines of x that the windows of some output lines (a slice) read, with the padding: N×lines×Wp×C."""
-        (_, width, _), (_, step), pw = self.shape(x.shape)[1:], self.window.stride, self.padding[1]
-        return conv.excerpt(x, self.window.lines(outputs), slice(-pw, step * (width - 1) + self.size[1] - pw), fill)
+        """What the windows of some output lines (a slice) read of x, with the padding: s×N×lines×⌈Wp/s⌉×C.
+
+        s is the horizontal stride, and columns p, p + s, p + 2s, … stand together as number p: so the pixels that
+        neighbouring windows see at one place lie side by side, and long runs of memory are compared or added at once.
+        """
+        step, _, height, width, _ = self._read_shape(x.shape, outputs)
+        first, pw = self.window.lines(outputs).start, self.padding[1]
+        X = conv.excerpt(x, slice(first, first + height), slice(-pw, step * width - pw), fill)
+        X = X.reshape(X.shape[:2] + (width, step, x.shape[3]))
+        return backend.of(x).xp.ascontiguousarray(X.transpose(3, 0, 1, 2, 4))
+
+    def _read_shape(self, x, outputs):
+        step, lines = self.window.stride[1], self.window.lines(outputs)
+        width = -(-(step * (self.shape(x)[2] - 1) + self.size[1]) // step)
+        return step, x[0], lines.stop - lines.start, width, x[3]
+
+    def _taps(self, height, width):
+        """For each pixel of a window, its place in what `_read` returns, for height×width windows."""
+        (kh, kw), (sh, sw) = self.size, self.window.stride
+        for i, j in itertools.product(range(kh), range(kw)) if height else ():
+            yield (j % sw, slice(None), slice(i, i + sh * (height - 1) + 1, sh), slice(j // sw, j // sw + width))
 
     def _write(self, dx, dX, where, outputs):
         """The adjoint of `_read` for the images and lines of `where`: dX, laid over `outputs`, into dx."""
-        (images, lines), pw = where, self.padding[1]
-        first = self.window.lines(outputs).start
-        dx[images, lines] = conv.excerpt(dX, slice(lines.start - first, lines.stop - first),
-                                         slice(pw, pw + dx.shape[2]))
+        (images, lines), first = where, self.window.lines(outputs).start
+        step, pw = len(dX), self.padding[1]
+        for p, columns in enumerate(dX):
+            skipped = -(-(pw - p) // step) if pw > p else 0  # of these columns, those left of the map
+            start = p + step * skipped - pw
+            out = dx[images, lines, start::step]
+            out[...] = conv.excerpt(columns, slice(lines.start - first, lines.stop - first),
+                                    slice(skipped, skipped + out.shape[2]))
 
 
 class MaxPool2d(Pool):
@@ -58,7 +82,7 @@ class MaxPool2d(Pool):
         def block(where):
             images, lines = where
             X, out = self._read(x[images], lines, -np.inf), y[images, lines]
-            first, *others = conv.taps(self.window, *out.shape[1:3])
+            first, *others = self._taps(*out.shape[1:3])
             out[...] = X[first]
             for tap in others:
                 backend.of(x).xp.maximum(out, X[tap], out=out)
@@ -76,7 +100,7 @@ class MaxPool2d(Pool):
             outputs = self.window.outputs(lines, y.shape[1])  # all that reach these lines
             X, best, some = self._read(x[images], outputs, -np.inf), y[images, outputs], dy[images, outputs]
             dX, open_windows = xp.zeros_like(X), xp.ones(best.shape, bool)  # whose winner has not been met yet
-            for tap in conv.taps(self.window, *best.shape[1:3]):
+            for tap in self._taps(*best.shape[1:3]):
                 wins = X[tap] == best
                 wins &= open_windows
                 dX[tap] += some * wins
@@ -131,7 +155,7 @@ class AvgPool2d(Pool):
             images, lines = where
             X, out = self._read(x[images], lines, 0), y[images, lines]
             out[...] = 0
-            for tap in conv.taps(self.window, *out.shape[1:3]):
+            for tap in self._taps(*out.shape[1:3]):
                 out += X[tap]
             out /= sizes[lines]
 
@@ -146,8 +170,8 @@ class AvgPool2d(Pool):
             images, lines = where
             outputs = self.window.outputs(lines, dy.shape[1])  # all that reach these lines
             share = dy[images, outputs] / sizes[outputs]
-            dX = xp.zeros_like(self._read(dx[images], outputs, 0))
-            for tap in conv.taps(self.window, *share.shape[1:3]):
+            dX = xp.zeros(self._read_shape(dx[images].shape, outputs), dx.dtype)
+            for tap in self._taps(*share.shape[1:3]):
                 dX[tap] += share
             self._write(dx, dX, where, outputs)
 

@@ -71,13 +71,15 @@ class UpsampledCrossEntropy(Op):
 
 def softmax_loss(z, target, weight, xp):
     """Σ weight · (log Σ_k exp z_k - z_target) of z b×K×W, target b×W, weight b×W; z becomes its gradient."""
-    b, j = xp.arange(z.shape[0])[:, None], xp.arange(z.shape[2])[None]
+    b, K, W = z.shape
+    places = (K * xp.arange(b)[:, None] + target) * W + xp.arange(W)  # of z_target, b×W
+    numbers = z.reshape(-1)
     z -= z.max(axis=1, keepdims=True)  # exp cannot overflow, and the differences stay
-    right = z[b, target, j]  # b×W
+    right = numbers.take(places)  # b×W
     xp.exp(z, out=z)
     total = z.sum(axis=1)  # b×W
     z *= (weight / total)[:, None]
-    z[b, target, j] -= weight
+    numbers.put(places, numbers.take(places) - weight)
     return ((xp.log(total) - right) * weight).sum(dtype=np.float64)
 
 

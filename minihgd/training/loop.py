@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .. import backend, ops
+from .. import backend
 from ..autograd import Tensor
 from ..data import Batches, normalise
 from ..errors import CheckpointError, SettingError, TrainingError

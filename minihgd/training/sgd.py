@@ -25,11 +25,12 @@ class SGD:
 
     def step(self, lr):
         """Move every parameter that has a gradient by its velocity, in place, and forget the gradient."""
-        for name, parameter in self.parameters.items():
-            if parameter.grad is None:
-                continue
-            backend.of(parameter.data).momentum_step(parameter.data, self.velocity[name], parameter.grad,
-                                                     lr * self.factor[name], self.momentum, self.weight_decay)
+        moving = [(name, p) for name, p in self.parameters.items() if p.grad is not None]
+        if moving:
+            backend.of(moving[0][1].data).momentum_steps(
+                [(p.data, self.velocity[name], p.grad, lr * self.factor[name]) for name, p in moving],
+                self.momentum, self.weight_decay)
+        for _, parameter in moving:
             parameter.grad = None
 
     def state_dict(self):

@@ -74,7 +74,7 @@ def test_sample_scenes_without_arguments(tmp_path):
         assert done.returncode == 0, done.stderr
         assert f"200 training and 40 held-out images, 5 steps from step 0, 45,603 parameters, results in " \
                f"runs/pcontext-{number}" in done.stdout
-    resumed = command(tmp_path, *few, "--resume")
+    resumed = command(tmp_path, *few, "--resume", "--recompute")
     assert resumed.returncode == 0 and "5 steps from step 5" in resumed.stdout and "pcontext-2" in resumed.stdout
 
 

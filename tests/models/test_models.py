@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minihgd import models, no_grad
+from minihgd import models, no_grad, ops
 from minihgd.errors import SettingError
 
 SMALL = dict(width=4, compressed=5, codeword_channels=6)
@@ -48,19 +48,22 @@ def test_the_decoders_switches():
     assert names(codebook_scales=(16, 32))[1].base.weight.shape[2] == 10
 
 
-def test_transfer_adds_the_mean_of_b():
-    """Without the transfer, moving every codeword base does not move the coefficients."""
+@pytest.mark.parametrize("plain", [False, True])
+def test_transfer_adds_the_mean_of_b(plain, monkeypatch):
+    """Raising every codeword base raises what W's convolution sees; without the transfer W stays."""
+    assemble, seen = ops.assemble, []
+    monkeypatch.setattr(ops, "assemble", lambda W, C: seen.append(W.data) or assemble(W, C))
     for transfer in (True, False):
         model = models.build("efficientfcn", "resnet18", 3, 4, transfer=transfer, **SMALL)
         maps = model.backbone(image())[1:]
-        seen = []
-        coefficients = model.decoder.coefficients.forward
-        model.decoder.coefficients.forward = lambda x, f=coefficients, s=seen: s.append(x.data) or f(x)
-        model.decoder(maps)
-        model.decoder.base.bias.data += 10
-        model.decoder(maps)
-        moved = np.abs(seen[1] - seen[0]).max()
-        assert abs(moved - (10 if transfer else 0)) < 1e-3
+        decoder, seen[:] = model.decoder, []
+        decoder.plain = plain
+        decoder(maps)
+        decoder.base.bias.data += 10
+        decoder(maps)
+        raised = 10 * decoder.coefficients.weight.data[0, 0].sum(axis=0)  # n
+        assert np.abs(raised).min() > 0.1
+        assert np.abs(seen[1] - seen[0] - (raised if transfer else 0)).max() < 1e-4
 
 
 def test_weighting_maps_add_up_to_one():

@@ -7,10 +7,10 @@ test_planted_errors.py, which is why they reach every op through the `ops` modul
 import itertools
 
 import numpy as np
+from helpers import adjoint, apart, equal, random, refused, set_to, threads_are
 
 from minihgd import Tensor, gradcheck, ops
 from minihgd.backend import conv, cpu
-from minihgd.errors import ShapeError
 from minihgd.ops import (
     assembly,
     bilinear,
@@ -22,45 +22,24 @@ from minihgd.ops import (
     pooling,
     shapes,
     softmax_pooling,
+    upsampled_loss,
 )
 
 
-def random(*shape, seed=0):
-    """Normal random numbers, float64."""
-    return np.random.default_rng((seed, *shape)).standard_normal(shape)
+def in_pieces():
+    """Sets how many threads compute, and in blocks of which sizes, to several values in turn."""
+    pieces = [(conv.PIXELS, cpu.WINDOWS, cpu.BLOCK), (1, 1, 1), (50, 1, 30), (300, 1, 200)]
+    for number, (pixels, windows, block) in zip((2, 1, 3, 2), pieces, strict=True):
+        with threads_are(number), set_to(conv, PIXELS=pixels), set_to(cpu, WINDOWS=windows, BLOCK=block):
+            yield
 
 
-def apart(*shape, seed=0):
-    """Random numbers that all differ by at least 0.01 and are not near zero: no kink within a difference's step."""
-    size = int(np.prod(shape))
-    values = 0.01 * (np.arange(size) - size // 2 + 0.5)
-    return np.random.default_rng((seed, *shape)).permutation(values).reshape(shape)
-
-
-def equal(found, expected, tol=1e-12):
-    """found (a tensor or an array) equals expected up to tol of its largest value."""
-    found = found.data if isinstance(found, Tensor) else found
-    assert found.shape == np.shape(expected), (found.shape, np.shape(expected))
-    scale = max(1, np.abs(expected).max(initial=0))
-    assert np.abs(found - expected).max(initial=0) <= tol * scale, np.abs(found - expected).max()
-
-
-def adjoint(op, *shape, seed=0):
-    """<A x, y> = <x, A^T y> for an op with one input, to 1e-12."""
-    x = random(*shape, seed=seed)
-    y = op.forward(x)
-    cotangent = random(*y.shape, seed=seed + 1)
-    left, right = np.vdot(y, cotangent), np.vdot(x, op.backward(cotangent))
-    assert abs(left - right) <= 1e-12 * max(1, np.linalg.norm(y) * np.linalg.norm(cotangent)), (left, right)
-
-
-def refused(function, *arguments, **settings):
-    """A ShapeError is raised."""
-    try:
-        function(*arguments, **settings)
-    except ShapeError:
-        return
-    raise AssertionError(f"{function.__name__} took {settings}")
+def gradients(function, *arrays):
+    """function(*tensors) as an array, and its gradient with respect to each, for a random cotangent."""
+    tensors = [Tensor(a, requires_grad=True) for a in arrays]
+    y = function(*tensors)
+    y.backward(random(*y.shape, seed=9).astype(y.dtype))
+    return [y.data, *(t.grad for t in tensors)]
 
 
 # Convolutions: height, width, kernel, stride, padding, dilation.
@@ -80,6 +59,9 @@ def check_conv2d():
         equal(ops.conv2d(x, weight, bias, **settings), convolution.plain_conv2d(x, weight, bias, **settings))
         gradcheck(lambda *a, s=settings: ops.conv2d(*a, **s), x, weight, bias)
         gradcheck(lambda *a, s=settings: ops.conv2d(*a, **s), x, weight)
+    # One channel, whose gradient is one number repeated.
+    gradcheck(lambda *a: ops.mean(ops.conv2d(*a)), random(1, 3, 4, 2), random(1, 1, 2, 1), random(1))
+    gradcheck(lambda *a: ops.sum(ops.conv2d(*a)), random(1, 3, 4, 2), random(3, 2, 2, 1), random(1))
     refused(ops.conv2d, random(1, 2, 2, 3), random(1, 1, 4, 2))
     refused(ops.conv2d, random(1, 2, 2, 3), random(3, 3, 3, 2))
     refused(ops.conv2d, random(1, 4, 4, 3), random(3, 3, 3, 2), random(3))
@@ -89,21 +71,20 @@ def check_conv2d():
 
 def check_conv2d_linear():
     """In x and in the weights, at sizes too large for differences, and in pieces of many sizes."""
-    pieces = conv.PIXELS, cpu.WINDOWS
-    cases = itertools.product([(33, 20), (16, 16), (7, 5)], (1, 2, 3), (1, 2), [pieces, (1, 1), (50, 1), (300, 1)])
-    try:
-        for (h, w), stride, dilation, (conv.PIXELS, cpu.WINDOWS) in cases:
-            op = convolution.Conv2d(stride, dilation, dilation)
-            x, weight = random(3, h, w, 5), random(3, 3, 5, 6)
+    for (h, w), stride, dilation in itertools.product([(33, 20), (16, 16), (7, 5)], (1, 2, 3), (1, 2)):
+        op = convolution.Conv2d(stride, dilation, dilation)
+        x, weight, bias = random(3, h, w, 5), random(3, 3, 5, 6), random(6)
+        expected = convolution.plain_conv2d(x, weight, bias, stride, dilation, dilation)
+        for _ in in_pieces():
+            equal(op.forward(x, weight, bias), expected)
             y = op.forward(x, weight)
             cotangent = random(*y.shape, seed=1)
-            dx, dw, _ = op.backward(cotangent)
+            dx, dw, db = op.backward(cotangent)
             product = np.vdot(y, cotangent)
             scale = np.linalg.norm(y) * np.linalg.norm(cotangent)
             assert abs(np.vdot(x, dx) - product) <= 1e-12 * scale
             assert abs(np.vdot(weight, dw) - product) <= 1e-12 * scale
-    finally:
-        conv.PIXELS, cpu.WINDOWS = pieces
+            equal(db, cotangent.sum(axis=(0, 1, 2)))
 
 
 def check_conv_transpose2d():
@@ -156,12 +137,49 @@ def check_batch_norm():
     refused(ops.batch_norm, random(2, 3), np.ones(2), np.ones(3), np.ones(3), np.ones(3), True)
 
 
+def check_batch_norm_relu_residual():
+    """With a residual, a ReLU or both behind it: as the ops one by one."""
+    for shape in ((2, 3, 4, 3), (3, 1, 1, 2), (7, 3), (3, 5, 2)):
+        c = shape[-1]
+        inputs = 3 * random(*shape) + 2, random(c, seed=1) + 2, random(c, seed=2), random(*shape, seed=5)
+        mean, var = random(c, seed=3), random(c, seed=4) ** 2 + 0.5
+        for training, relu, residual in itertools.product((True, False), (True, False), (True, False)):
+            own, alone = (mean.copy(), var.copy()), (mean.copy(), var.copy())
+
+            def fused(x, gamma, beta, other=None, running=own, t=training, r=relu):
+                return ops.batch_norm(x, gamma, beta, *running, t, relu=r, residual=other)
+
+            def one_by_one(x, gamma, beta, other=None, running=alone, t=training, r=relu):
+                y = ops.batch_norm(x, gamma, beta, *running, t)
+                y = y if other is None else y + other
+                return ops.relu(y) if r else y
+
+            given = inputs if residual else inputs[:3]
+            for _ in in_pieces():
+                for found, expected in zip(gradients(fused, *given), gradients(one_by_one, *given), strict=True):
+                    equal(found, expected)
+                equal(own[0], alone[0])
+                equal(own[1], alone[1])
+            y = ops.batch_norm(*inputs[:3], mean.copy(), var.copy(), training).data + (inputs[3] if residual else 0)
+            assert not relu or np.abs(y).min() > 1e-3, "too near a kink for differences"
+            gradcheck(fused, *given, tol=1e-5)  # in training the running statistics do not enter
+    refused(ops.batch_norm, random(2, 3), *np.ones((4, 3)), True, residual=random(3))
+
+
 def check_max_pool2d():
     cases = [(5, 7, 3, 2, 1), (4, 4, 2, None, 0), (6, 5, (3, 2), (1, 3), (1, 0)), (1, 1, 1, 1, 0), (7, 6, 3, 3, 1)]
     for h, w, size, stride, padding in cases:
         x = apart(2, h, w, 3)
         equal(ops.max_pool2d(x, size, stride, padding), pooling.plain_max_pool2d(x, size, stride, padding))
         gradcheck(lambda a, s=(size, stride, padding): ops.max_pool2d(a, *s), x)
+    for h, w, size, stride, padding in ((23, 10, 3, 2, 1), (16, 9, 2, 3, 1), (13, 11, (4, 3), (1, 2), (2, 0))):
+        x = apart(3, h, w, 3)
+        expected = gradients(lambda a, s=(size, stride, padding): ops.max_pool2d(a, *s), x)
+        equal(expected[0], pooling.plain_max_pool2d(x, size, stride, padding))
+        for _ in in_pieces():
+            for a, b in zip(gradients(lambda a, s=(size, stride, padding): ops.max_pool2d(a, *s), x), expected,
+                            strict=True):
+                assert np.array_equal(a, b)
     # Ties: the first pixel of the window, row by row, takes the whole gradient.
     x = Tensor(np.ones((1, 4, 4, 1)), requires_grad=True)
     ops.max_pool2d(x, 2).backward(np.array([[1.0, 2], [3, 4]])[None, :, :, None])
@@ -180,23 +198,34 @@ def check_avg_pool2d():
         equal(ops.avg_pool2d(x, size, stride, padding), pooling.plain_avg_pool2d(x, size, stride, padding))
         gradcheck(lambda a, s=(size, stride, padding): ops.avg_pool2d(a, *s), x)
         adjoint(pooling.AvgPool2d(size, stride, padding), 2, h, w, 3)
+    for h, w, size, stride, padding in ((23, 10, 3, 2, 1), (16, 9, 2, 3, 1), (13, 11, (4, 3), (1, 2), (2, 0))):
+        x = random(3, h, w, 3)
+        expected = pooling.plain_avg_pool2d(x, size, stride, padding)
+        for _ in in_pieces():
+            equal(ops.avg_pool2d(x, size, stride, padding), expected)
+            adjoint(pooling.AvgPool2d(size, stride, padding), 3, h, w, 3)
     # Windows that hang over the edge average what lies inside.
     y = ops.avg_pool2d(np.arange(15.0).reshape(1, 3, 5, 1), 2, ceil_mode=True).data[0, :, :, 0]
     equal(y, np.array([[3.0, 5, 6.5], [10.5, 12.5, 14]]))
     for shape in ((2, 5, 7, 2), (1, 1, 1, 3), (1, 6, 3, 1)):
         adjoint(pooling.AvgPool2d(2, ceil_mode=True), *shape)
         gradcheck(lambda a: ops.avg_pool2d(a, 2, ceil_mode=True), random(*shape))
-    adjoint(pooling.AvgPool2d(3, 2, 1, ceil_mode=True), 2, 6, 8, 2)
+    for _ in in_pieces():
+        adjoint(pooling.AvgPool2d(3, 2, 1, ceil_mode=True), 2, 6, 8, 2)
 
 
 def check_resize_bilinear():
     sizes = [((5, 7), (9, 4)), ((4, 3), (8, 6)), ((8, 8), (2, 2)), ((1, 1), (3, 5)), ((3, 4), (1, 1)), ((2, 5), (2, 5)),
-             ((6, 1), (4, 3)), ((7, 3), (13, 3))]
+             ((6, 1), (4, 3)), ((7, 3), (13, 3)), ((9, 2), (31, 3))]
     for ((h, w), size), align in itertools.product(sizes, (False, True)):
         x = random(2, h, w, 3)
-        equal(ops.resize_bilinear(x, size, align), bilinear.plain_resize_bilinear(x, size, align))
+        expected = bilinear.plain_resize_bilinear(x, size, align)
+        equal(ops.resize_bilinear(x, size, align), expected)
         gradcheck(lambda a, s=size, c=align: ops.resize_bilinear(a, s, c), x)
-        adjoint(bilinear.ResizeBilinear(size, align), 2, h, w, 3)
+        for _ in in_pieces():
+            with set_to(bilinear, SMALL=0):  # not by one matrix
+                equal(ops.resize_bilinear(x, size, align), expected)
+                adjoint(bilinear.ResizeBilinear(size, align), 2, h, w, 3)
     ramp = np.arange(4.0).reshape(1, 1, 4, 1)
     equal(ops.resize_bilinear(ramp, (1, 7), True).data[0, 0, :, 0], np.arange(7) / 2)
     equal(ops.resize_bilinear(ramp, (1, 8)).data[0, 0, :, 0], np.array([0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]))
@@ -276,6 +305,18 @@ def check_shapes():
         gradcheck(lambda *a, s=axis: ops.concatenate(a, s), *parts)
 
 
+def check_cut():
+    x = random(3, 4, 5)
+    for axis, start, stop in ((0, 1, 3), (1, 0, 4), (2, 2, 2), (-1, 3, 5), (-3, 0, 1)):
+        equal(ops.cut(x, axis, start, stop), x.take(np.arange(start, stop), axis))
+        gradcheck(lambda a, s=(axis, start, stop): ops.cut(a, *s), x)
+        adjoint(shapes.Cut(axis, start, stop), 3, 4, 5)
+    equal(ops.concatenate([ops.cut(x, 1, 0, 3), ops.cut(x, 1, 3, 4)], axis=1), x)
+    gradcheck(lambda a: ops.cut(a, 1, 0, 3) * ops.cut(a, 1, 1, 4), x)  # parts that overlap
+    for axis, start, stop in ((0, -1, 2), (1, 2, 5), (2, 3, 2)):
+        refused(ops.cut, x, axis, start, stop)
+
+
 def check_matmul():
     for a_shape, b_shape in (((3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((2, 2, 3, 1), (2, 2, 1, 5)), ((1, 1), (1, 1))):
         a, b = random(*a_shape), random(*b_shape, seed=1)
@@ -283,6 +324,8 @@ def check_matmul():
         gradcheck(ops.matmul, a, b)
     equal(ops.matmul(random(3, 4), random(4, 2)), shapes.plain_matmul(random(3, 4), random(4, 2)))
     equal(ops.matmul(random(3, 0), random(0, 2)), np.zeros((3, 2)))
+    gradcheck(lambda *a: ops.sum(ops.matmul(*a)), random(3, 4), random(4, 1))  # dy: one number, repeated
+    gradcheck(lambda *a: ops.mean(ops.matmul(*a)), random(2, 1, 4), random(2, 4, 3))
     refused(ops.matmul, random(2, 3), random(2, 3))
     refused(ops.matmul, random(2, 3, 4), random(3, 4, 2))
 
@@ -319,6 +362,46 @@ def check_cross_entropy():
     refused(ops.cross_entropy, random(1, 2, 2, 3), np.full((1, 2, 2), 3))
     refused(ops.cross_entropy, random(1, 2, 2, 3), np.full((1, 2, 2), -1))
     refused(ops.cross_entropy, random(1, 2, 2, 3), np.zeros((1, 2, 3), int))
+
+
+def check_upsampled_cross_entropy():
+    """As the two ops it stands for: up, down, the same size, in blocks of lines of many sizes."""
+    rng = np.random.default_rng(0)
+    cases = [((2, 3, 4, 5), (7, 9)), ((1, 3, 2, 4), (24, 16)), ((1, 5, 7, 3), (3, 4)), ((2, 4, 3, 2), (4, 3)),
+             ((1, 1, 1, 2), (3, 2)), ((3, 2, 5, 3), (9, 2)), ((1, 6, 4, 3), (1, 1)), ((2, 5, 4, 3), (3, 11))]
+    for (n, h, w, classes), size in cases:
+        z, labels = 3 * random(n, h, w, classes), rng.integers(0, classes, (n, *size)).astype(np.uint8)
+        labels[rng.random(labels.shape) < 0.3] = 255
+        labels[0, 0, 0] = classes - 1
+
+        def composition(a, labels=labels, size=size):
+            return ops.cross_entropy(ops.resize_bilinear(a, size), labels) * 3.0
+
+        def in_one(a, labels=labels):
+            return ops.upsampled_cross_entropy(a, labels) * 3.0
+
+        gradcheck(in_one, z)
+        value, gradient = gradients(composition, z)
+        for _ in in_pieces():
+            equal(in_one(z), value)  # no gradient wanted
+            found, dz = gradients(in_one, z)
+            equal(found, value)
+            assert np.abs(dz - gradient).max() <= 1e-12 * np.abs(gradient).max()
+            equal(in_one(z + 1e4), value, tol=1e-10)
+        found, dz = gradients(in_one, z.astype(np.float32))
+        equal(found, value.astype(np.float32))
+        equal(dz, gradient.astype(np.float32))
+    # Nothing labelled: no loss, no gradient. Another number for void.
+    loss, dz = gradients(lambda a: ops.upsampled_cross_entropy(a, np.full((1, 4, 4), 255)), random(1, 2, 2, 3))
+    equal(loss, 0.0)
+    equal(dz, np.zeros((1, 2, 2, 3)))
+    z, labels = random(1, 1, 2, 3), np.array([[[0, 7, 2, 1]]])
+    equal(ops.upsampled_cross_entropy(z, labels, void=7),
+          ops.cross_entropy(ops.resize_bilinear(z, (1, 4)), labels, void=7).data)
+    for shape, labels in (((1, 2, 2, 3), np.full((1, 4, 4), 3)), ((1, 2, 2, 3), np.full((1, 4, 4), -1)),
+                          ((1, 2, 2, 3), np.zeros((2, 4, 4), int)), ((1, 2, 2, 3), np.zeros((4, 4), int)),
+                          ((2, 2, 3), np.zeros((2, 4, 4), int)), ((1, 2, 2, 3), np.zeros((1, 4, 4)))):
+        refused(upsampled_loss.upsampled_cross_entropy, random(*shape), labels)
 
 
 CHECKS = {name.removeprefix("check_"): function for name, function in dict(globals()).items()

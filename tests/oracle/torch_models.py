@@ -74,21 +74,22 @@ LAYOUTS = {"resnet18": (BasicBlock, (2, 2, 2, 2)), "resnet34": (BasicBlock, (3, 
 class ResNet(nn.Module):
     """Image -> the maps of layer2, layer3, layer4: OS 8, 16, 32 (all OS 8 when dilated)."""
 
-    def __init__(self, name, stem, dilated, shortcut):
+    def __init__(self, name, stem, dilated, shortcut, width=64):
         super().__init__()
         block, counts = LAYOUTS[name]
+        half = width // 2
         if stem == "7x7":
-            self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+            self.conv1 = nn.Conv2d(3, width, 7, 2, padding=3, bias=False)
         else:
-            self.conv1 = nn.Sequential(conv3x3(3, 32, 2), nn.BatchNorm2d(32), nn.ReLU(),
-                                       conv3x3(32, 32), nn.BatchNorm2d(32), nn.ReLU(), conv3x3(32, 64))
-        self.bn1 = nn.BatchNorm2d(64)
+            self.conv1 = nn.Sequential(conv3x3(3, half, 2), nn.BatchNorm2d(half), nn.ReLU(),
+                                       conv3x3(half, half), nn.BatchNorm2d(half), nn.ReLU(), conv3x3(half, width))
+        self.bn1 = nn.BatchNorm2d(width)
         # stride, the first block's dilation, the other blocks' dilation
         steps = [(1, 1, 1), (2, 1, 1), (1, 1, 2), (1, 2, 4)] if dilated else [(1, 1, 1)] + 3 * [(2, 1, 1)]
-        inputs, widths = 64, (64, 128, 256, 512)
-        for i, (width, count, step) in enumerate(zip(widths, counts, steps, strict=True), 1):
-            setattr(self, f"layer{i}", make_layer(block, inputs, width, count, *step, shortcut))
-            inputs = width * block.expansion
+        inputs, widths = width, (width, 2 * width, 4 * width, 8 * width)
+        for i, (channels, count, step) in enumerate(zip(widths, counts, steps, strict=True), 1):
+            setattr(self, f"layer{i}", make_layer(block, inputs, channels, count, *step, shortcut))
+            inputs = channels * block.expansion
         self.channels = {s: w * block.expansion for s, w in zip(SCALES, widths[1:], strict=True)}
 
     def forward(self, x):
@@ -179,11 +180,11 @@ class EfficientFCN(nn.Module):
 
 def build(backbone="resnet18", form="paper", num_classes=60, codewords=256, stem="7x7", dilated=False,
           codebook_scales=SCALES, guidance_scales=SCALES, transfer=True, channels=512, codeword_channels=1024,
-          shortcut=None, dropout=0.1):
+          shortcut=None, dropout=0.1, width=64):
     """N×3×H×W -> N×classes×H×W. `dropout` concerns the released form only: pass 0 to compare training steps."""
     shortcut = shortcut or {"7x7": "conv", "deep32": "avgpool"}[stem]
     assert stem in ("7x7", "deep32") and shortcut in ("conv", "avgpool"), (stem, shortcut)
-    encoder = ResNet(backbone, stem, dilated, shortcut)
+    encoder = ResNet(backbone, stem, dilated, shortcut, width)
     decoder = {"paper": PaperDecoder, "released": ReleasedDecoder}[form]
     return EfficientFCN(encoder, decoder(encoder.channels, num_classes, codewords, codebook_scales, guidance_scales,
                                          transfer, channels, codeword_channels, dropout))
