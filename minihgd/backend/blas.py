@@ -71,6 +71,8 @@ def gemm(a, b, out, transpose_a=False, transpose_b=False, accumulate=False):
 
 
 def _address(x):
+    if x.flags.c_contiguous and x.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(x))  # several times as fast as what follows
     return x.__array_interface__["data"][0]
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from . import of
 
 PIXELS = 256  # of a block of windows, at least: fewer rows would make a poor matrix product
+LARGE = 1 << 18  # elements of a kernel that is not transposed by a copy, but tap by tap in the product
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,16 @@ def convolve_input(dy, weight, window, shape):
         return dx if window.stride == (1, 1) else _spread(dx, window.stride, shape)
     if window.stride == (1, 1):
         # dx[r] = sum over taps of dy[r - t] W_t^T: again a convolution, the kernel turned over and transposed.
-        turned, cout = weight.reshape((-1,) + weight.shape[2:])[::-1], weight.shape[3]  # kh·kw×Cin×Cout
+        window = Window(window.kernel, (1, 1), window.full_padding, window.dilation)
+        turned, cout = weight[::-1, ::-1], weight.shape[3]  # kh×kw×Cin×Cout
+        if weight.size <= LARGE:
+            return convolve(dy, primitives.xp.ascontiguousarray(turned.swapaxes(2, 3)), window)
 
         def product(G, dx):
-            for t, W in enumerate(turned):  # tap by tap: transposing W in the product is cheaper than a copy
-                primitives.matmul(G[:, t * cout : (t + 1) * cout], W, transpose_b=True, out=dx, accumulate=t > 0)
+            for t, W in enumerate(turned.reshape((-1,) + weight.shape[2:])):
+                columns = slice(t * cout, (t + 1) * cout)
+                primitives.matmul(G[:, columns], W, transpose_b=True, out=dx, accumulate=t > 0)
 
-        window = Window(window.kernel, (1, 1), window.full_padding, window.dilation)
         return _by_windows(dy, window, weight.shape[2], product)
     kernel = weight.reshape(-1, weight.shape[3])  # kh·kw·Cin×Cout
     dx = primitives.xp.empty(shape, dy.dtype)

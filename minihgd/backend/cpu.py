@@ -14,7 +14,7 @@ from . import blas
 from .threads import count, each, is_busy
 
 xp = np
-BLOCK = 1 << 17  # elements of a block of rows: 512 KB of float32, half of a core's cache
+BLOCK = 1 << 18  # elements of a block of rows: 1 MB of float32, about a core's cache
 WINDOWS = 1 << 19  # elements of a block of gathered windows (see conv.py)
 WAKING = 1 << 22  # multiply-accumulates that a thread does in the time that another takes to wake up
 

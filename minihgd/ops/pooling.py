@@ -35,7 +35,7 @@ class Pool(Op):
 
     def _each(self, block, target):
         """block((images, lines)) for blocks that cover the map `target`."""
-        primitives, columns = backend.of(target), target.shape[3] * self.size[0] * self.size[1]
+        primitives, columns = backend.of(target), target.shape[3]
         primitives.each(block, conv.line_blocks(target.shape, columns, primitives))
 
     def _read(self, x, outputs, fill):

@@ -37,12 +37,11 @@ class UpsampledCrossEntropy(Op):
         primitives, (n, h, w, K) = backend.of(logits), logits.shape
         xp, (_, height, width) = primitives.xp, self.labels.shape
         R_h, R_w = ResizeBilinear((height, width)).matrices(logits, h, w)  # H×h, W×w
-        R_w = xp.broadcast_to(R_w, (n * h, width, w))
         target, labelled = targets(self.labels, K, self.void, xp)  # N×H×W, N×H×W
         share = 1 / max(1, int(labelled.sum()))
         # Classes before columns: sums over classes then run along whole rows of memory.
-        across = primitives.matmul(logits.reshape(-1, w, K), R_w, transpose_a=True, transpose_b=True)
-        across = across.reshape(n, h, K, width)
+        across = xp.ascontiguousarray(logits.swapaxes(2, 3)).reshape(-1, w)  # N·h·K×w
+        across = primitives.matmul(across, R_w, transpose_b=True).reshape(n, h, K, width)
 
         def block(where):
             image, lines = where
@@ -61,8 +60,8 @@ class UpsampledCrossEntropy(Op):
             across[...] = 0  # from here on its gradient
             for (image, lines), (_, d) in zip(blocks, parts, strict=True):
                 across[image, support(height, h, lines)] += d.reshape(-1, K, width)
-            across = across.reshape(n * h, K, width)
-            self.save(dz=primitives.matmul(R_w, across, transpose_a=True, transpose_b=True).reshape(logits.shape))
+            dz = primitives.matmul(across.reshape(-1, width), R_w)  # N·h·K×w
+            self.save(dz=dz.reshape(n, h, K, w).swapaxes(2, 3))
         return xp.asarray(sum(loss for loss, _ in parts)).astype(logits.dtype)
 
     def backward(self, dy):
