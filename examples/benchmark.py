@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -21,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from benchmark_layers import as_theirs, layers, ours_both_ways, their_both_ways
 
-from minihgd import Tensor, backend, data, models, no_grad, ops, report
+from minihgd import Tensor, backend, data, models, no_grad, report
 from minihgd.errors import MinihgdError
 from minihgd.report.tables import aligned
 from minihgd.report.timing import Work, op_times
@@ -34,9 +34,11 @@ try:
 except ImportError:
     torch = None
 else:
+    torch.backends.cudnn.allow_tf32 = False
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
     from oracle import torch_models
 
+FORMATS = {"PyTorch N×C×H×W": False, "PyTorch channels last": True}
 SMALL = dict(width=32, compressed=64, codeword_channels=128)  # the sample scenes' model, as in train_pcontext.py
 
 
@@ -112,7 +114,7 @@ class Ours:
 
 
 class Theirs:
-    """PyTorch's step on the same batch: the same weights, eager, in one of its two memory formats."""
+    """PyTorch's step on a batch of the same stream: the same weights, eager, in one of its two memory formats."""
 
     def __init__(self, case, device, channels_last, weights=None):
         self.case, self.device = case, torch.device(device)
@@ -138,7 +140,7 @@ class Theirs:
             with torch.no_grad():
                 self.model(x)
         if self.device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
 
 
 def _waiter(device):
@@ -151,6 +153,7 @@ def in_turns(functions, rounds):
     seconds = {name: [] for name in functions}
     for number in range(rounds + 1):
         for name, function in functions.items():
+            time.sleep(0.02)  # OpenMP's threads go on spinning after their work is done
             started = time.perf_counter()
             function()
             if number:
@@ -187,7 +190,7 @@ def gemm(args):
     functions = {"minihgd's BLAS": product}
     if torch:
         a = torch.ones(2048, 2048, device=args.device)
-        functions["PyTorch's"] = lambda: (a @ a, torch.cuda.synchronize() if args.device != "cpu" else None)
+        functions["PyTorch's"] = lambda: (a @ a, args.device == "cpu" or torch.cuda.synchronize(args.device))
     seconds = in_turns(functions, args.rounds)
     rows = [("one product 2048³", "GFLOP/s", "range")]
     for name, times in seconds.items():
@@ -197,8 +200,12 @@ def gemm(args):
 
 
 def whole_models(args):
-    """Whole steps: seconds, the ratio to PyTorch, and the share of what a matrix product reaches meanwhile."""
-    rows = [("", "minihgd s", "PyTorch s", "ratio", "GFLOP/s", "of a product", "images/s")]
+    """Whole steps: seconds, the ratio to PyTorch, and the speed as a share of a large matrix product's meanwhile.
+
+    The share once for the multiply-accumulates of the paper's order, three times those of forward in training, and
+    once for those that the library really does, after the decoder's algebra and without the gradient of the image.
+    """
+    rows = [("", "minihgd s", "PyTorch s", "ratio", "as printed", "done", "images/s")]
     results = {}
     for name in args.cases:
         case = CASES[name]
@@ -206,19 +213,22 @@ def whole_models(args):
         macs, state = case.macs(ours.model), ours.model.state_dict()
         product, flops = matrix_product(args.device)
         functions = {"minihgd": lambda step=ours, b=batches: step(*next(b)), "product": product}
-        for text, channels_last in (("PyTorch N×C×H×W", False), ("PyTorch channels last", True)) if torch else ():
+        for text, channels_last in FORMATS.items() if torch else ():
             theirs = Theirs(case, args.device, channels_last, state)
             functions[text] = lambda step=theirs, b=batches: step(*next(b))
         seconds = in_turns(functions, args.rounds)
+        with op_times() as work:
+            ours(*next(batches))
         batches.close()
         middle = {key: float(np.median(times)) for key, times in seconds.items()}
-        rate, limit = 2 * macs / middle["minihgd"], flops / middle["product"]
+        shares = [count / middle["minihgd"] / (flops / middle["product"])
+                  for count in (2 * macs, sum(w.flops for w in work.values()))]
         best = min((middle[key] for key in middle if key.startswith("PyTorch")), default=None)
         ratio = best and middle["minihgd"] / best  # None without PyTorch
         rows.append((case.text, f"{middle['minihgd']:.3f}", f"{best:.3f}" if best else "–",
-                     f"{ratio:.2f}" if best else "–", f"{rate / 1e9:.0f}", f"{100 * rate / limit:.0f}%",
+                     f"{ratio:.2f}" if best else "–", *(f"{100 * share:.0f}%" for share in shares),
                      f"{case.batch / middle['minihgd']:.2f}"))
-        results[name] = dict(seconds=seconds, ratio=ratio, flops_per_step=2 * macs, of_a_product=rate / limit)
+        results[name] = dict(seconds=seconds, ratio=ratio, flops_per_step=2 * macs, of_a_product=shares)
     return rows, results
 
 
@@ -249,19 +259,21 @@ def parts(args):
     rows.append(("tape, SGD, the rest", "", f"{1e3 * (total - inside):.1f}", f"{100 * (1 - inside / total):.1f}%", ""))
     rows.append((f"all, at {flops / 1e9:.0f} GFLOP/s and {moved / 1e9:.0f} GB/s", "", f"{1e3 * total:.1f}", "100%",
                  f"{1e3 * least:.1f}"))
-    return rows, {f"{name}, {way}": [work.seconds, work.flops, work.bytes] for (name, way), work in done.items()}
+    return rows, dict(case=args.cases[0], seconds=total, flops_per_second=flops, bytes_per_second=moved, ops={
+        f"{name}, {way}": {key: value / args.rounds for key, value in vars(work).items()}
+        for (name, way), work in done.items()})
 
 
 def memory(args):
     """Peak memory of a process that makes two steps; each is a process of its own."""
-    if args.device != "cpu":
-        return [("memory", "is measured on the CPU only")], {}
+    if args.device != "cpu" or not sys.platform.startswith("linux"):
+        return [("memory", "is measured on the CPU, under Linux only")], {}
     rows, results = [("peak of two steps", "MiB", "MiB above the imports")], {}
-    sides = ["minihgd", "minihgd, recompute", *(["PyTorch"] if torch else [])]
     for name in args.cases:
-        for side in sides if CASES[name].train else sides[::2]:
+        sides = ["minihgd"] + ["minihgd, recompute"] * CASES[name].train + (list(FORMATS) if torch else [])
+        for side in sides:
             command = [sys.executable, __file__, "memory", "--cases", name, "--child", side, "--cache", args.cache]
-            peak, imports = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            peak, imports = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
             rows.append((f"{side}: {CASES[name].text}", f"{peak / 2**20:.0f}", f"{(peak - imports) / 2**20:.0f}"))
             results[f"{name}, {side}"] = dict(peak=peak, imports=imports)
     return rows, results
@@ -270,7 +282,8 @@ def memory(args):
 def child(args):
     """What `memory` runs in a process of its own: prints [peak, what the imports took], bytes."""
     imports, case = peak_memory(), CASES[args.cases[0]]
-    step = Theirs(case, "cpu", False) if args.child == "PyTorch" else Ours(case, "cpu", "recompute" in args.child)
+    ours = args.child not in FORMATS
+    step = Ours(case, "cpu", "recompute" in args.child) if ours else Theirs(case, "cpu", FORMATS[args.child])
     batches = case.batches(args.cache)
     for _ in range(2):
         step(*next(batches))
@@ -279,8 +292,9 @@ def child(args):
 
 
 def peak_memory():
-    """The process's largest resident size so far, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """The process's largest resident size so far, bytes. Linux only: elsewhere a child inherits its parent's peak."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def single_ops(args):
@@ -290,11 +304,12 @@ def single_ops(args):
         rng = np.random.default_rng(0)
         arrays = [backend.to_device(rng.standard_normal(shape, np.float32), args.device) for shape in shapes]
         wait = _waiter(args.device)
-        functions = {"minihgd": lambda f=ours, a=arrays, w=wait: (_ours_both_ways(f, a), w())}
+        functions = {"minihgd": lambda f=ours, a=arrays, w=wait: (ours_both_ways(f, a), w())}
         if torch:
             for way in (torch.contiguous_format, torch.channels_last):
-                tensors = [_as_theirs(array, way, args.device) for array in arrays]
-                functions[f"PyTorch {way}"] = lambda f=theirs, t=tensors: _their_both_ways(f, t)
+                tensors = [as_theirs(array, way, args.device, kernel=i == 1 and "convolution" in text)
+                           for i, array in enumerate(arrays)]
+                functions[f"PyTorch {way}"] = lambda f=theirs, t=tensors: their_both_ways(f, t)
         seconds = in_turns(functions, args.rounds)
         middle = {key: float(np.median(times)) for key, times in seconds.items()}
         best = min((middle[key] for key in middle if key != "minihgd"), default=None)
@@ -303,60 +318,6 @@ def single_ops(args):
                      f"{6 * macs / middle['minihgd'] / 1e9:.0f}" if macs else ""))
         results[text] = seconds
     return rows, results
-
-
-def layers():
-    """(text, multiply-accumulates forward, our function, PyTorch's, the inputs' shapes), maps N×H×W×C."""
-    for size, cin, cout, kernel, stride in ((64, 64, 256, 1, 1), (64, 256, 64, 1, 1), (32, 1024, 256, 1, 1),
-                                            (128, 64, 64, 3, 1), (64, 128, 128, 3, 1), (32, 256, 256, 3, 1),
-                                            (16, 512, 512, 3, 1), (64, 128, 128, 3, 2), (512, 3, 64, 7, 2)):
-        pad = kernel // 2
-        yield (f"{kernel}×{kernel} convolution, {size}², {cin} to {cout}" + (", stride 2" if stride > 1 else ""),
-               (size // stride) ** 2 * cin * cout * kernel**2,
-               lambda x, w, s=stride, p=pad: ops.conv2d(x, w, None, s, p),
-               lambda x, w, s=stride, p=pad: F.conv2d(x, w, None, s, p),
-               [(1, size, size, cin), (kernel, kernel, cin, cout)])
-    for size, channels in ((128, 64), (64, 256), (32, 1024)):
-        yield (f"normalisation and ReLU, {size}², {channels}", 0,
-               lambda x, g, b: ops.batch_norm(x, g, b, 0 * b.data, 0 * b.data + 1, True, relu=True),
-               lambda x, g, b: F.relu(F.batch_norm(x, None, None, g, b, True)),
-               [(1, size, size, channels), (channels,), (channels,)])
-    yield ("max pooling 3×3, stride 2, 256², 64", 0, lambda x: ops.max_pool2d(x, 3, 2, 1),
-           lambda x: F.max_pool2d(x, 3, 2, 1), [(1, 256, 256, 64)])
-    yield ("bilinear, 32² to 64², 1024", 0, lambda x: ops.resize_bilinear(x, 64),
-           lambda x: F.interpolate(x, (64, 64), mode="bilinear"), [(1, 32, 32, 1024)])
-    yield ("codebook, 16², 256 codewords of 1024", 16**2 * 256 * 1024, ops.softmax_pool,
-           lambda A, B: torch.einsum("nip,ndp->nid", F.softmax(A.flatten(2), dim=2), B.flatten(2)),
-           [(1, 16, 16, 256), (1, 16, 16, 1024)])
-    yield ("assembly, 64², 256 codewords of 1024", 64**2 * 256 * 1024, ops.assemble,
-           lambda W, C: torch.einsum("nihw,nid->ndhw", W, C), [(1, 64, 64, 256), (1, 256, 1024)])
-    labels = np.random.default_rng(0).integers(0, 60, (1, 512, 512), np.uint8)
-    yield ("upsampling and loss, 64² to 512², 60 classes", 0,
-           lambda x: ops.upsampled_cross_entropy(x, backend.of(x.data).xp.asarray(labels)),
-           lambda x: F.cross_entropy(F.interpolate(x, (512, 512), mode="bilinear"),
-                                     torch.from_numpy(labels).long().to(x.device)), [(1, 64, 64, 60)])
-
-
-def _as_theirs(array, memory_format, device):
-    """A map N×H×W×C as N×C×H×W, a kernel kh×kw×Cin×Cout as Cout×Cin×kh×kw; others as they are."""
-    tensor = torch.from_numpy(backend.to_numpy(array)).to(device)
-    if tensor.ndim == 4:
-        kernel = tensor.shape[0] == tensor.shape[1] != 1 or tensor.shape[:2] == (1, 1) and tensor.shape[2] > 1
-        tensor = (tensor.permute(3, 2, 0, 1) if kernel else tensor.permute(0, 3, 1, 2)).contiguous(
-            memory_format=memory_format)
-    return tensor.requires_grad_()
-
-
-def _ours_both_ways(function, arrays):
-    y = function(*(Tensor(array, requires_grad=True) for array in arrays))
-    y.backward(y.data)
-
-
-def _their_both_ways(function, tensors):
-    y = function(*tensors)
-    torch.autograd.grad(y, tensors, y.detach())
-    if y.is_cuda:
-        torch.cuda.synchronize()
 
 
 SECTIONS = {"gemm": gemm, "models": whole_models, "parts": parts, "memory": memory, "ops": single_ops}
@@ -377,6 +338,10 @@ def main():
         return child(args)
     if unknown := set(args.sections) - set(SECTIONS):
         parser.error(f"unknown sections {', '.join(sorted(unknown))}; expected some of {', '.join(SECTIONS)}")
+    if args.rounds < 1:
+        parser.error(f"--rounds: expected at least 1, found {args.rounds}")
+    if args.json:
+        Path(args.json).touch()  # a path that cannot be written is better known now
     result = dict(machine=platform.processor() or platform.machine(), python=platform.python_version(),
                   numpy=np.__version__, torch=torch.__version__ if torch else None, device=args.device,
                   threads=backend.module(args.device).count(),

@@ -38,16 +38,18 @@ def tricks():
     """(title, [(text, function)], plain first)."""
     a, b, c = draw(4096, 512), draw(512, 256), np.empty((4096, 256), np.float32)
     yield "1×1 convolution, 64², 512 to 256", [
-        ("scipy.linalg.blas.sgemm", lambda: scipy_blas.sgemm(1.0, b.T, a.T, c=c.T, overwrite_c=True)),
-        ("its C interface, rows spread over threads", lambda: cpu.matmul(a, b, out=c))]
+        ("scipy.linalg.blas.sgemm, one thread", lambda: scipy_blas.sgemm(1.0, b.T, a.T, c=c.T, overwrite_c=True)),
+        ("its C interface, one thread", alone(lambda: cpu.matmul(a, b, out=c))),
+        ("its C interface, all threads", lambda: cpu.matmul(a, b, out=c))]
 
-    x, weight, window = draw(2, 64, 64, 64), draw(3, 3, 64, 64), conv.Window((3, 3), (1, 1), (1, 1))
-    kernel = weight.reshape(-1, 64)
-    yield "3×3 convolution, 2 × 64², 64 to 64", [
-        ("windows of the whole map, one product", lambda: cpu.matmul(whole_windows(x, window), kernel)),
-        ("tap by tap on shifted rows, one thread", alone(lambda: by_taps(x, weight))),
-        ("windows block by block, one thread", alone(lambda: conv.convolve(x, weight, window))),
-        ("windows block by block, all threads", lambda: conv.convolve(x, weight, window))]
+    window = conv.Window((3, 3), (1, 1), (1, 1))
+    for size, channels in ((64, 64), (32, 128), (16, 256), (8, 512)):
+        x, weight = draw(2, size, size, channels), draw(3, 3, channels, channels)
+        yield f"3×3 convolution, 2 × {size}², {channels} to {channels}", [
+            ("tap by tap on shifted rows, one thread", alone(lambda x=x, w=weight: by_taps(x, w))),
+            ("windows of the whole map, one thread", alone(lambda x=x, w=weight: whole(x, w, window))),
+            ("windows block by block, one thread", alone(lambda x=x, w=weight: conv.convolve(x, w, window))),
+            ("windows block by block, all threads", lambda x=x, w=weight: conv.convolve(x, w, window))]
 
     x, dy, gamma, beta = draw(2, 64, 64, 256), draw(2, 64, 64, 256), draw(256), draw(256)
     op = BatchNorm(np.zeros(256, np.float32), np.ones(256, np.float32), True, relu=True)
@@ -81,15 +83,16 @@ def tricks():
         model.loss(images, labels_256).backward()
         optimiser.step(1e-6)
 
-    if hasattr(ctypes.CDLL(None), "mallopt"):
-        yield "training step, ResNet-50, 2 × 256²", [
-            ("one thread", alone(step)), ("all threads, freed memory given back", lambda: giving_back(step)),
-            ("all threads, freed memory kept", step)]
+    versions = [("one thread", alone(step)), ("all threads", step)]
+    if cpu._keep_freed_memory():
+        versions.insert(1, ("all threads, arrays over 128 KB given back", lambda: giving_back(step)))
+    yield "training step, ResNet-50, 2 × 256²", versions
 
 
-def whole_windows(x, window):
-    """All windows of a map as one matrix."""
-    return conv.gather_windows(x, window, slice(0, window.output(x.shape[1], 0)))
+def whole(x, weight, window):
+    """A convolution as one product, with all windows of the map in one matrix."""
+    windows = conv.gather_windows(x, window, slice(0, window.output(x.shape[1], 0)))
+    return cpu.matmul(windows, weight.reshape(-1, weight.shape[3])).reshape(x.shape[:3] + (-1,))
 
 
 def by_taps(x, weight):
@@ -124,7 +127,7 @@ def decode(decoder, maps, plain):
 
 
 def giving_back(function):
-    """`function` with glibc's allocator told to return every large array to the system, as it is by default."""
+    """`function` with glibc's allocator told to return every larger array to the system."""
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(-3, 1 << 17)
     mallopt(-1, 1 << 17)

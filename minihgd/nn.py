@@ -22,9 +22,9 @@ class Parameter(Tensor):
 class Module:
     """Something with parameters and a `forward`. Calling it calls `forward`.
 
-    With `recompute`, which is for modules that return one tensor, the tape keeps the inputs of a call in training
-    alone: what is computed inside is forgotten, and computed again in the backward pass. The gradients are the same
-    to the bit; running statistics move once, and dropout drops the same channels.
+    With `recompute`, which is for modules that return one tensor, the tape keeps in training only the inputs of a
+    call: what is computed inside is forgotten, and computed again in the backward pass. The gradients are the same to
+    the bit; running statistics move once, and dropout drops the same channels.
     """
 
     training = True
@@ -138,7 +138,7 @@ class Module:
             if hasattr(module, "rng"):
                 module.rng = np.random.default_rng((zlib.crc32(name.encode()), *numbers))
 
-    def forward(self, *inputs):
+    def forward(self, *inputs, **options):
         raise TypeError(f"{type(self).__name__} has no forward")
 
 

@@ -1,8 +1,9 @@
 """Matrix products by the BLAS that SciPy brings, through its C interface.
 
 `scipy.linalg.blas` calls the same routines but holds the interpreter's lock, so that no other thread could compute
-meanwhile; ctypes lets go of it. BLAS computes in the thread that calls it; threads.py spreads the work.
-`ONE_THREAD` says whether this BLAS could be told so.
+meanwhile; ctypes lets go of it. BLAS computes in the thread that calls it, from the import of this module on and for
+whoever else uses SciPy's BLAS in the process; threads.py spreads the work. `ONE_THREAD` says whether this BLAS could be
+told so.
 """
 
 import ctypes
@@ -15,7 +16,8 @@ from ..errors import ShapeError
 
 def _set_one_thread():
     """Whether the BLAS behind SciPy could be told to use the calling thread only."""
-    library = ctypes.CDLL(cython_blas.__file__)  # looks names up in the libraries it is linked with, too
+    # Names are looked up in the libraries it is linked with, too; not so on Windows, nor does Apple's BLAS have one.
+    library = ctypes.CDLL(cython_blas.__file__)
     for name in ("scipy_openblas_set_num_threads", "openblas_set_num_threads", "MKL_Set_Num_Threads"):
         if hasattr(library, name):
             getattr(library, name)(ctypes.c_int(1))
@@ -39,7 +41,7 @@ def _routine(name):
 
 @lru_cache(maxsize=4096)
 def _integer(value):
-    """A pointer to an integer: 64 bits, whose first 32 are the same number where BLAS reads only those."""
+    """A pointer to 64 bits; where BLAS reads only 32, they are the first, the lower half on little-endian machines."""
     return ctypes.byref(ctypes.c_int64(value))
 
 

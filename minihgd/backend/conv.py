@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from . import of
 
 PIXELS = 256  # of a block of windows, at least: fewer rows would make a poor matrix product
-LARGE = 1 << 18  # elements of a kernel that is not transposed by a copy, but tap by tap in the product
+LARGE = 1 << 18  # elements: larger kernels are transposed tap by tap in the product, smaller ones by a copy
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,13 @@ def convolve_input(dy, weight, window, shape):
     if window.stride == (1, 1):
         # dx[r] = sum over taps of dy[r - t] W_t^T: again a convolution, the kernel turned over and transposed.
         window = Window(window.kernel, (1, 1), window.full_padding, window.dilation)
-        turned, cout = weight[::-1, ::-1], weight.shape[3]  # kh×kw×Cin×Cout
         if weight.size <= LARGE:
-            return convolve(dy, primitives.xp.ascontiguousarray(turned.swapaxes(2, 3)), window)
+            return convolve(dy, primitives.xp.ascontiguousarray(weight[::-1, ::-1].swapaxes(2, 3)), window)
+        turned, cout = weight.reshape((-1,) + weight.shape[2:])[::-1], weight.shape[3]  # kh·kw×Cin×Cout
 
         def product(G, dx):
-            for t, W in enumerate(turned.reshape((-1,) + weight.shape[2:])):
-                columns = slice(t * cout, (t + 1) * cout)
-                primitives.matmul(G[:, columns], W, transpose_b=True, out=dx, accumulate=t > 0)
+            for t, W in enumerate(turned):
+                primitives.matmul(G[:, t * cout : (t + 1) * cout], W, transpose_b=True, out=dx, accumulate=t > 0)
 
         return _by_windows(dy, window, weight.shape[2], product)
     kernel = weight.reshape(-1, weight.shape[3])  # kh·kw·Cin×Cout
@@ -113,7 +112,7 @@ def convolve_input(dy, weight, window, shape):
         some = dy[images, outputs]  # n×lines×Wo×Cout
         windows = primitives.matmul(_rows(some), kernel, transpose_b=True)  # M×kh·kw·Cin
         dx[images, lines] = add_windows(windows.reshape(some.shape[:3] + (len(kernel),)), window, outputs.start,
-                                        lines, slice(0, shape[2]))
+                                        lines, shape[2])
 
     primitives.each(block, line_blocks(shape, len(kernel) // (window.stride[0] * window.stride[1]), primitives))
     return dx
@@ -182,11 +181,10 @@ def gather_windows(x, window, lines):
     return view.reshape(-1, kh * kw * x.shape[3])  # a copy
 
 
-def add_windows(windows, window, first, lines, columns):
-    """The transpose of `gather_windows`: every pixel's copies added up, for some lines and columns of the map.
+def add_windows(windows, window, first, lines, map_width):
+    """The transpose of `gather_windows`: every pixel's copies added up, for some lines (a slice) of the map.
 
-    windows: N×h×Wo×kh·kw·C, of whole output lines from number `first` on. lines, columns: slices of the map
-    -> N×lines×columns×C.
+    windows: N×h×Wo×kh·kw·C, of whole output lines from number `first` on -> N×lines×map_width×C.
     """
     n, height, width, columns_of_G = windows.shape
     count = window.kernel[0] * window.kernel[1]
@@ -198,7 +196,7 @@ def add_windows(windows, window, first, lines, columns):
         X[tap] += windows[:, :, :, t]
     pw = window.padding[1]
     return excerpt(X, slice(lines.start - read.start, lines.stop - read.start),
-                   slice(columns.start + pw, columns.stop + pw))
+                   slice(pw, pw + map_width))
 
 
 def taps(window, height, width):

@@ -20,15 +20,16 @@ WAKING = 1 << 22  # multiply-accumulates that a thread does in the time that ano
 
 
 def _keep_freed_memory():
-    """Let the next step have the memory of the last.
+    """Let the next step have the memory of the last: freed memory stays with the process. Whether that could be set.
 
-    Left alone, the C library gives a large array back to the system when it is freed, and the system clears the next
-    one page by page: a tenth of the time of a training step.
+    Left alone, glibc gives the largest arrays and the top of its heap back to the system when they are freed, and the
+    system clears what it hands out next page by page, in every step again.
     """
-    if sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "mallopt"):
-        trim_threshold, mmap_threshold = -1, -3  # glibc's numbers for these settings
-        ctypes.CDLL(None).mallopt(mmap_threshold, 1 << 30)
-        ctypes.CDLL(None).mallopt(trim_threshold, -1)
+    if not sys.platform.startswith("linux") or not hasattr(ctypes.CDLL(None), "mallopt"):
+        return False
+    mallopt, trim_threshold, mmap_threshold = ctypes.CDLL(None).mallopt, -1, -3  # glibc's numbers for these settings
+    kept = mallopt(mmap_threshold, 1 << 30) or mallopt(mmap_threshold, 1 << 25)  # older versions take no more
+    return bool(kept and mallopt(trim_threshold, -1))
 
 
 _keep_freed_memory()
@@ -40,7 +41,7 @@ _keep_freed_memory()
 def matmul(a, b, transpose_a=False, transpose_b=False, out=None, accumulate=False):
     """op(a) @ op(b) for matrices, or for stacks of them; into `out` or, with `accumulate`, added to it.
 
-    a ...×M×K, b ...×K×N (transposed if so named) -> ...×M×N; `a` may be one matrix for a whole stack b.
+    a [N×]M×K, b [N×]K×N (transposed if so named) -> [N×]M×N; `a` may be one matrix for a whole stack b.
     Raises ShapeError where they do not fit or are not of one floating-point type.
     """
     if a.ndim > 2 and a.shape[:-2] != b.shape[:-2]:

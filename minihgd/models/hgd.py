@@ -83,9 +83,9 @@ class Decoder(nn.Module):
         W = conv(G) + ops.conv2d(self.mean(B), conv.weight) if self.transfer else conv(G)
         W = rest(W)  # N×H/8×W/8×n
         conv, rest = _first(self.head)
-        (n, codewords, D), K = C.shape, conv.weight  # 1×1×2048×K
-        CK = ops.conv2d(ops.reshape(C, (n, codewords, 1, D)), ops.cut(K, 2, 0, D))  # N×n×1×K
-        f = ops.assemble(W, ops.reshape(CK, (n, codewords, -1)))  # N×H/8×W/8×K
+        (N, n, D), K = C.shape, conv.weight  # N×n×1024, 1×1×2048×k
+        CK = ops.conv2d(ops.reshape(C, (N, n, 1, D)), ops.cut(K, 2, 0, D))  # N×n×1×k
+        f = ops.assemble(W, ops.reshape(CK, (N, n, -1)))  # N×H/8×W/8×k
         return self.classify(rest(f + ops.conv2d(G, ops.cut(K, 2, D, K.shape[2]), conv.bias)))
 
     def mix(self, conv, e, scales, to):

@@ -36,9 +36,9 @@ class Assemble(Op):
         W, C = self.saved("W", "C")
         matmul = backend.of(df).matmul
         df = df.reshape(len(C), -1, C.shape[2])  # N×HW×D
-        dW = matmul(df, C, transpose_b=True)  # N×HW×n
-        dC = matmul(W, df, transpose_a=True)  # N×n×D
-        return dW.reshape(self.map_shape), dC
+        dW = matmul(df, C, transpose_b=True).reshape(self.map_shape) if self.needs[0] else None  # N×H×W×n
+        dC = matmul(W, df, transpose_a=True) if self.needs[1] else None  # N×n×D
+        return dW, dC
 
 
 def plain_assemble(coefficients, codebook):

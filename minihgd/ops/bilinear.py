@@ -73,7 +73,7 @@ class ResizeBilinear(Op):
         primitives = backend.of(x)
         R_h, R_w = self.matrices(x, h, w)
         if h * w * height * width <= SMALL:
-            R = primitives.xp.broadcast_to(primitives.xp.kron(R_h, R_w), (n, height * width, h * w))
+            R = primitives.xp.kron(R_h, R_w)  # HoWo×HW
             return primitives.matmul(R, x.reshape(n, h * w, c)).reshape(n, height, width, c)
         across = primitives.matmul(R_w, x.reshape(n * h, w, c)).reshape(n, h, width * c)
         y = primitives.xp.empty((n, height, width * c), x.dtype)
@@ -83,7 +83,7 @@ class ResizeBilinear(Op):
             part = support(height, h, lines, self.align_corners)  # each line lies between two: R_h is mostly zeros
             primitives.matmul(R_h[lines, part], across[image, part], out=y[image, lines])
 
-        primitives.each(block, line_blocks(n, height, width * c, primitives))
+        primitives.each(block, bands(n, height, width * c, primitives))
         return y.reshape(n, height, width, c)
 
     def backward(self, dy):
@@ -93,7 +93,7 @@ class ResizeBilinear(Op):
         primitives = backend.of(dy)
         R_h, R_w = self.matrices(dy, h, w)
         if h * w * height * width <= SMALL:
-            R = primitives.xp.broadcast_to(primitives.xp.kron(R_h, R_w), (n, height * width, h * w))
+            R = primitives.xp.kron(R_h, R_w)  # HoWo×HW
             return primitives.matmul(R, dy.reshape(n, height * width, c), transpose_a=True).reshape(n, h, w, c)
         rows = dy.reshape(n, height, width * c)
         down = primitives.xp.empty((n, h, width * c), dy.dtype)
@@ -103,12 +103,12 @@ class ResizeBilinear(Op):
             part = support(h, height, lines, transposed=True, align_corners=self.align_corners)
             primitives.matmul(R_h[part, lines], rows[image, part], transpose_a=True, out=down[image, lines])
 
-        primitives.each(block, line_blocks(n, h, width * c, primitives))
+        primitives.each(block, bands(n, h, width * c, primitives))
         return primitives.matmul(R_w, down.reshape(n * h, width, c), transpose_a=True).reshape(n, h, w, c)
 
 
-def line_blocks(images, lines, columns, primitives):
-    """(image, slice of its lines) blocks of a few lines of `columns` numbers each."""
+def bands(images, lines, columns, primitives):
+    """(image, slice of its lines): all lines, `columns` numbers each, in bands of about two blocks of numbers."""
     step = max(1, 2 * primitives.BLOCK // columns)
     return [(i, slice(start, min(start + step, lines))) for i in range(images) for start in range(0, lines, step)]
 

@@ -152,8 +152,8 @@ class MatMul(Op):
 
     def backward(self, dy):
         a, b = self.saved("a", "b")
-        dA = self._product(dy, b, transpose_b=True).reshape(a.shape)
-        dB = self._product(a, dy, transpose_a=True).reshape(b.shape)
+        dA = self._product(dy, b, transpose_b=True).reshape(a.shape) if self.needs[0] else None
+        dB = self._product(a, dy, transpose_a=True).reshape(b.shape) if self.needs[1] else None
         return dA, dB
 
     @staticmethod

@@ -46,10 +46,12 @@ class SoftmaxPool(Op):
     def backward(self, dC):
         A, B = self.saved("A", "B")
         matmul = backend.of(dC).matmul
-        dB = matmul(A, dC)  # N×hw×D
+        dB = matmul(A, dC).reshape(self.shapes[1]) if self.needs[1] else None  # N×h×w×D
+        if not self.needs[0]:
+            return None, dB
         dA = matmul(B, dC, transpose_b=True)  # N×hw×n
         dA = A * (dA - (A * dA).sum(axis=1, keepdims=True))  # through the softmax
-        return dA.reshape(self.shapes[0]), dB.reshape(self.shapes[1])
+        return dA.reshape(self.shapes[0]), dB
 
 
 def plain_softmax_pool(attention, base):

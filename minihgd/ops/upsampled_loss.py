@@ -16,7 +16,7 @@ import numpy as np
 from .. import backend
 from ..autograd import Op
 from ..errors import ShapeError
-from .bilinear import ResizeBilinear, line_blocks, support
+from .bilinear import ResizeBilinear, bands, support
 from .loss import CrossEntropy, targets
 
 
@@ -54,14 +54,14 @@ class UpsampledCrossEntropy(Op):
                 return loss, None
             return loss, primitives.matmul(R, z.reshape(-1, K * width), transpose_a=True)  # a×K·W
 
-        blocks = line_blocks(n, height, K * width, primitives)
+        blocks = bands(n, height, K * width, primitives)
         parts = primitives.each(block, blocks)
         if self.keeps:
             across[...] = 0  # from here on its gradient
             for (image, lines), (_, d) in zip(blocks, parts, strict=True):
                 across[image, support(height, h, lines)] += d.reshape(-1, K, width)
             dz = primitives.matmul(across.reshape(-1, width), R_w)  # N·h·K×w
-            self.save(dz=dz.reshape(n, h, K, w).swapaxes(2, 3))
+            self.save(dz=xp.ascontiguousarray(dz.reshape(n, h, K, w).swapaxes(2, 3)))
         return xp.asarray(sum(loss for loss, _ in parts)).astype(logits.dtype)
 
     def backward(self, dy):
@@ -72,14 +72,14 @@ def softmax_loss(z, target, weight, xp):
     """Σ weight · (log Σ_k exp z_k - z_target) of z b×K×W, target b×W, weight b×W; z becomes its gradient."""
     b, K, W = z.shape
     places = (K * xp.arange(b)[:, None] + target) * W + xp.arange(W)  # of z_target, b×W
-    numbers = z.reshape(-1)
+    flat = z.reshape(-1)
     z -= z.max(axis=1, keepdims=True)  # exp cannot overflow, and the differences stay
-    right = numbers.take(places)  # b×W
+    of_target = flat.take(places)  # b×W
     xp.exp(z, out=z)
     total = z.sum(axis=1)  # b×W
     z *= (weight / total)[:, None]
-    numbers.put(places, numbers.take(places) - weight)
-    return ((xp.log(total) - right) * weight).sum(dtype=np.float64)
+    flat.put(places, flat.take(places) - weight)
+    return ((xp.log(total) - of_target) * weight).sum(dtype=np.float64)
 
 
 def upsampled_cross_entropy(logits, labels, void=255):

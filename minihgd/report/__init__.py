@@ -1,4 +1,4 @@
-"""Costs, tables, pictures."""
+"""Costs, times, tables, pictures."""
 
 from .cost import Cost, Row, cost
 from .pictures import palette, side_by_side, weighting_sheet

@@ -57,10 +57,11 @@ class Settings:
 class Run:
     """A training run in a folder.
 
-    folder: gets `checkpoint.npz`, `steps.csv` (step, loss, lr, images_per_second) and `evaluation.csv` (step, epoch,
-    pixel_accuracy, mean_iou). about: JSON values that say which model and data this is; a checkpoint with others is
-    refused. evaluate: a function of the model that returns a Score, or None; called every `evaluate_every` epochs,
-    when the checkpoint is written too (and every `save_minutes`).
+    model: its `loss(images N×h×w×3, labels N×h×w)` is a scalar tensor. folder: gets `checkpoint.npz`, `steps.csv`
+    (step, loss, lr, images_per_second) and `evaluation.csv` (step, epoch, pixel_accuracy, mean_iou). about: JSON values
+    that say which model and data this is; a checkpoint with others is refused. evaluate: a function of the model that
+    returns a Score, or None; called every `evaluate_every` epochs, when the checkpoint is written too (and every
+    `save_minutes`).
     """
 
     def __init__(self, model, dataset, settings, folder, about=None, evaluate=None, evaluate_every=1, workers=2,
