@@ -51,6 +51,7 @@ class Pool(Op):
         return backend.of(x).xp.ascontiguousarray(X.transpose(3, 0, 1, 2, 4))
 
     def _read_shape(self, x, outputs):
+        """The shape of what `_read` returns, for a map of shape x."""
         step, lines = self.window.stride[1], self.window.lines(outputs)
         width = -(-(step * (self.shape(x)[2] - 1) + self.size[1]) // step)
         return step, x[0], lines.stop - lines.start, width, x[3]
