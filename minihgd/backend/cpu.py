@@ -1,7 +1,7 @@
 """The primitives on NumPy arrays.
 
-Two rules make them fast. Arithmetic works on blocks of rows that stay in a core's cache while several passes go over
-them. And the blocks, like the parts of a matrix product, are spread over the cores (threads.py).
+Two rules make them fast. Arithmetic works on blocks of rows that stay in the cache while several passes go over them.
+And the blocks, like the parts of a matrix product, are spread over the cores (threads.py).
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from . import blas
 from .threads import count, each, is_busy
 
 xp = np
-BLOCK = 1 << 18  # elements of a block of rows: 1 MB of float32, about a core's cache
+BLOCK = 1 << 18  # elements of a block of rows: in smaller ones threads would meet too often at the interpreter's lock
 WINDOWS = 1 << 19  # elements of a block of gathered windows (see conv.py)
 WAKING = 1 << 22  # multiply-accumulates that a thread does in the time that another takes to wake up
 

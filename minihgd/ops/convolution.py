@@ -31,6 +31,13 @@ def check_channels(name, x, weight, bias):
                          f"found {x}, {weight} and {bias}")
 
 
+def add_bias(y, bias):
+    """y N×H×W×C += bias C (or None), in place; returns y."""
+    if bias is not None:
+        backend.of(y).add_row(y.reshape(-1, y.shape[3]), bias)
+    return y
+
+
 def bias_gradient(dy):
     """dy N×H×W×C -> C: the bias is added to every pixel, so its gradient is their sum."""
     return backend.of(dy).column_sums(dy.reshape(-1, dy.shape[3]))
@@ -63,10 +70,7 @@ class Conv2d(Op):
         self.x_shape = x.shape
         # dW needs x, dx needs W: keep a map only if its gradient's partner is wanted.
         self.save(x=x if self.needs[1] else None, weight=weight)
-        y = conv.convolve(x, weight, self._window(weight.shape))
-        if bias is not None:
-            backend.of(y).add_row(y.reshape(-1, y.shape[3]), bias)
-        return y
+        return add_bias(conv.convolve(x, weight, self._window(weight.shape)), bias)
 
     def backward(self, dy):
         x, weight = self.saved("x", "weight")
@@ -108,8 +112,7 @@ class ConvTranspose2d(Op):
         shape = self.shape(x.shape, weight.shape, None if bias is None else bias.shape)
         self.save(x=x if self.needs[1] else None, weight=weight)
         # As a convolution from y to x, the kernel has y's channels first.
-        y = conv.convolve_input(x, _swap(weight), self._window(weight.shape), shape)
-        return y if bias is None else y + bias
+        return add_bias(conv.convolve_input(x, _swap(weight), self._window(weight.shape), shape), bias)
 
     def backward(self, dy):
         x, weight = self.saved("x", "weight")
