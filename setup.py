@@ -18,7 +18,7 @@ setup(
         "dev": ["ruff"],
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
-        "oracle": ["torch", "onnx"],
+        "oracle": ["torch", "safetensors", "onnx"],
         "plot": ["matplotlib"],
         "mpi": ["mpi4py", "openmpi"],
     },

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from benchmark_layers import as_theirs, layers, ours_both_ways, their_both_ways
 
-from minihgd import Tensor, backend, data, models, no_grad, report
+from minihgd import backend, data, models, no_grad, report
 from minihgd.errors import MinihgdError
 from minihgd.report.tables import aligned
 from minihgd.report.timing import Work, op_times
@@ -39,7 +39,7 @@ else:
     from oracle import torch_models
 
 FORMATS = {"PyTorch N×C×H×W": False, "PyTorch channels last": True}
-SMALL = dict(width=32, compressed=64, codeword_channels=128)  # the sample scenes' model, as in train_pcontext.py
+SMALL = dict(channels=32, compressed=64, codeword_channels=128)  # the sample scenes' model, as in train_pcontext.py
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Ours:
         self.synchronise = _waiter(device)
 
     def __call__(self, images, labels):
-        x = Tensor(data.normalise(self.xp.asarray(images), self.xp))
+        x = data.as_input(self.model, images)
         if self.case.train:
             self.model.loss(x, self.xp.asarray(labels)).backward()
             self.optimiser.step(1e-6)
@@ -119,8 +119,7 @@ class Theirs:
     def __init__(self, case, device, channels_last, weights=None):
         self.case, self.device = case, torch.device(device)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
-        sizes = {"channels" if key == "compressed" else key: value for key, value in case.options.items()}
-        model = torch_models.build(case.backbone, case.form, case.classes, case.codewords, case.stem, **sizes)
+        model = torch_models.build(case.backbone, case.form, case.classes, case.codewords, case.stem, **case.options)
         if weights:
             torch_models.load(model, weights)
         self.model = model.train(case.train).to(self.device, memory_format=self.format)

@@ -19,9 +19,11 @@ from minihgd import data, evaluation, models, report, training, weights
 from minihgd.errors import MinihgdError
 
 PAPER = dict(backbone="resnet101", form="paper", codewords=256, epochs=120, batch=16, crop=512, lr=0.001,
-             decoder_factor=10, scales=[0.5, 2.0], width=64, compressed=512, codeword_channels=1024)
+             decoder_factor=10, scales=[0.5, 2.0], channels=64, compressed=512, codeword_channels=1024)
 SAMPLE = dict(backbone="resnet18", form="released", codewords=32, epochs=22, batch=8, crop=128, lr=0.05,
-              decoder_factor=1, scales=[0.9, 1.2], width=32, compressed=64, codeword_channels=128)
+              decoder_factor=1, scales=[0.9, 1.2], channels=32, compressed=64, codeword_channels=128)
+NETWORK = ("backbone", "form", "codewords", "stem", "stride_in", "shortcut", "inputs", "channels", "width",
+           "compressed", "codeword_channels")  # the flags that say which network it is
 
 
 def main():
@@ -29,15 +31,14 @@ def main():
     settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr,
                                  decoder_factor=args.decoder_factor, scales=tuple(args.scales), seed=args.seed)
     train, val = datasets(args)
-    model = models.build("efficientfcn", args.backbone, len(train.classes), args.codewords, args.form,
-                         seed=args.seed, stem=args.stem, width=args.width, compressed=args.compressed,
-                         codeword_channels=args.codeword_channels, recompute=args.recompute)
-    if args.weights and not args.resume:
-        print(f"{args.weights}: {weights.load(model, args.weights)}")
+    network = {name: getattr(args, name) for name in NETWORK}
+    model = models.build("efficientfcn", num_classes=len(train.classes), seed=args.seed, recompute=args.recompute,
+                         **network)
+    loaded = weights.load(model, args.weights, not args.partial) if args.weights and not args.resume else None
+    if loaded:
+        print(f"{args.weights}: {loaded}")
     model.to(args.device)
-    about = dict(model="efficientfcn", backbone=args.backbone, form=args.form, codewords=args.codewords,
-                 stem=args.stem, width=args.width, compressed=args.compressed,
-                 codeword_channels=args.codeword_channels, classes=list(train.classes))
+    about = dict(model="efficientfcn", **network, classes=list(train.classes))
     run = training.Run(model, train, settings, args.out, about, lambda m: evaluation.evaluate(m, val, least=args.crop),
                        args.evaluate_every, args.workers)
     if args.resume:
@@ -45,6 +46,9 @@ def main():
     else:
         for dataset in (train, val):
             data.read_all(dataset, args.workers)  # what is broken is named before the first step
+        if loaded and loaded.folded:
+            for _, images, _ in run.batches.from_step(0, 1):
+                weights.unfold(model.backbone, data.as_input(model, images))
     print(f"{len(train)} training and {len(val)} held-out images, {run.steps} steps from step {run.done}, "
           f"{sum(p.data.size for p in model.parameters()):,} parameters, results in {args.out}")
     if not run.train():
@@ -99,13 +103,21 @@ def arguments():
     add("--val-split", "images to score", "val")
     add("--backbone", "resnet18, 34, 50, 101 or 152", both="backbone")
     add("--stem", "first layers of the backbone: one 7×7 convolution or three 3×3", "7x7", choices=("7x7", "deep32"))
+    add("--stride-in", "which convolution of a bottleneck has the stride: 3x3 (torchvision) or 1x1 (Caffe)", "3x3",
+        choices=("3x3", "1x1"))
+    add("--shortcut", "shortcuts that change the shape: a strided convolution, or an average before it (default: conv, "
+        "with the stem deep32 avgpool)", choices=("conv", "avgpool"))
+    add("--inputs", "images as the backbone takes them: RGB with mean 0 and deviation 1, or BGR in 0..255 with mean 0 "
+        "(Caffe)", "rgb", choices=("rgb", "bgr"))
     add("--form", "the decoder of the paper's text or of the released code", both="form",
         choices=("paper", "released"))
     add("--codewords", "n, the size of the codebook", both="codewords", type=int)
-    add("--width", "channels of the backbone's first stage", both="width", type=int)
+    add("--channels", "channels of the backbone's first stage", both="channels", type=int)
+    add("--width", "inner channels of the first stage's bottlenecks (default: the channels)", type=int)
     add("--compressed", "channels of e8, e16, e32", both="compressed", type=int)
     add("--codeword-channels", "channels of a codeword", both="codeword_channels", type=int)
-    add("--weights", "pretrained backbone, .npz or .safetensors in PyTorch's names (default: random weights)")
+    add("--weights", "pretrained weights: torch.save's .pth, safetensors or .npz (default: random weights)")
+    parser.add_argument("--partial", action="store_true", help="take from --weights what fits, and say what does not")
     add("--epochs", "passes over the training images", both="epochs", type=float)
     add("--batch", "images a step", both="batch", type=int)
     add("--crop", "side of the training crops in pixels", both="crop", type=int)

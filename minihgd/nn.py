@@ -4,6 +4,7 @@ A module's attributes are its parts: a `Parameter` is trained, an array is a buf
 or a `Sequential` is a part of its own. Names join the attributes with dots, as in `layer1.0.conv1.weight`.
 """
 
+import math
 import zlib
 
 import numpy as np
@@ -182,6 +183,17 @@ class Conv2d(Module):
         return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
 
 
+class Linear(Module):
+    """y = x W + b, N×Cin -> N×Cout, with weight W of Cin×Cout and bias b of Cout."""
+
+    def __init__(self, cin, cout):
+        self.weight = Parameter(np.zeros((cin, cout), np.float32))
+        self.bias = Parameter(np.zeros(cout, np.float32))
+
+    def forward(self, x):
+        return ops.matmul(x, self.weight) + self.bias
+
+
 class BatchNorm2d(Module):
     """Batch normalisation of C channels: γ is `weight`, β is `bias`, as PyTorch names them."""
 
@@ -237,16 +249,18 @@ class Dropout2d(Module):
 
 
 def initialise(module, seed):
-    """Draw every convolution's weights from a normal distribution; biases stay zero. Returns the module.
+    """Draw the weights of all convolutions and linear layers from normal distributions. Returns the module.
 
     Before batch normalisation and ReLU the variance is 2 / (kh·kw·Cout) (He et al. 2015); a convolution with a bias
-    has neither behind it, and 1 / (kh·kw·Cin) keeps the size of its input. The convolution's `gain` scales its
-    deviation. Each weight depends on the seed and on its own name only, so that two models agree in what they share.
+    has neither behind it, and 1 / (kh·kw·Cin) keeps the size of its input, as 1 / Cin does in a linear layer. The
+    convolution's `gain` scales its deviation. Biases stay zero. Each weight depends on the seed and on its own name
+    only, so that two models agree in what they share.
     """
     for prefix, part in module.modules():
-        if isinstance(part, Conv2d):
-            kh, kw, cin, cout = part.weight.shape
-            variance = 2 / (kh * kw * cout) if part.bias is None else 1 / (kh * kw * cin)
+        if isinstance(part, (Conv2d, Linear)):
+            *size, cin, cout = part.weight.shape  # kh×kw×Cin×Cout, or Cin×Cout
+            variance = 2 / (math.prod(size) * cout) if part.bias is None else 1 / (math.prod(size) * cin)
+            gain = part.gain if isinstance(part, Conv2d) else 1.0
             rng = np.random.default_rng((seed, zlib.crc32(prefix.encode())))
-            part.weight.data[...] = rng.standard_normal(part.weight.shape, np.float32) * part.gain * np.sqrt(variance)
+            part.weight.data[...] = rng.standard_normal(part.weight.shape, np.float32) * gain * np.sqrt(variance)
     return module

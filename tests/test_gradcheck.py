@@ -70,7 +70,7 @@ def test_an_argument_that_does_not_matter_has_gradient_zero():
 @pytest.mark.parametrize("form", ["paper", "released"])
 def test_whole_model_along_random_directions(form, training):
     rng = np.random.default_rng(0)
-    model = models.build("efficientfcn", "resnet18", 3, 4, form, width=4, compressed=5, codeword_channels=6)
+    model = models.build("efficientfcn", "resnet18", 3, 4, form, channels=4, compressed=5, codeword_channels=6)
     model.to(dtype=np.float64).train(training)
     images, labels = Tensor(rng.standard_normal((2, 33, 39, 3))), rng.integers(0, 3, (2, 33, 39))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minihgd import models, nn
+from minihgd import gradcheck, models, nn
 from minihgd.errors import SettingError
 
 
@@ -19,7 +19,7 @@ def test_names_join_attributes():
 
 
 def test_resnet_has_torchvisions_names():
-    names = models.resnet(50, width=4).state_dict()
+    names = models.resnet(50, channels=4).state_dict()
     for name in ("conv1.weight", "bn1.running_var", "layer1.0.conv3.weight", "layer1.0.downsample.0.weight",
                  "layer4.2.bn3.bias", "layer2.0.downsample.1.running_mean"):
         assert name in names
@@ -61,14 +61,31 @@ def test_to_a_dtype():
 
 
 def test_initial_weights_depend_on_seed_and_name():
-    a = models.build("efficientfcn", "resnet18", 5, 8, width=8, compressed=8, codeword_channels=8, seed=3)
-    b = models.build("efficientfcn", "resnet18", 7, 8, width=8, compressed=8, codeword_channels=8, seed=3)
+    a = models.build("efficientfcn", "resnet18", 5, 8, channels=8, compressed=8, codeword_channels=8, seed=3)
+    b = models.build("efficientfcn", "resnet18", 7, 8, channels=8, compressed=8, codeword_channels=8, seed=3)
     assert np.array_equal(a.backbone.conv1.weight.data, b.backbone.conv1.weight.data)
     assert np.array_equal(a.decoder.base.weight.data, b.decoder.base.weight.data)
     weight = nn.initialise(nn.Conv2d(64, 128, 3, bias=False), 0).weight.data
     assert abs(weight.std() / np.sqrt(2 / (9 * 128)) - 1) < 0.02 and abs(weight.mean()) < 1e-3
-    weight = nn.initialise(nn.Conv2d(256, 64, 1), 0).weight.data
-    assert abs(weight.std() / np.sqrt(1 / 256) - 1) < 0.02
+    for layer in (nn.Conv2d(256, 64, 1), nn.Linear(256, 64)):
+        weight = nn.initialise(layer, 0).weight.data
+        assert abs(weight.std() / np.sqrt(1 / 256) - 1) < 0.02 and not layer.bias.data.any()
+
+
+def test_a_linear_layer():
+    layer = nn.initialise(nn.Linear(3, 2), 1).to(dtype=np.float64)
+    x, b = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 4.0]]), np.array([0.5, -1.0])
+    layer.bias.data[...] = b
+    assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 2)), ("bias", (2,))]
+    W = layer.weight.data
+    expected = [[sum(x[n, i] * W[i, j] for i in range(3)) + b[j] for j in range(2)] for n in range(2)]
+    assert np.abs(layer(x).data - expected).max() < 1e-15
+
+    def with_parameters(x, weight, bias):
+        layer.weight, layer.bias = weight, bias
+        return layer(x)
+
+    assert gradcheck(with_parameters, x, W, b) < 1e-8
 
 
 def test_reseed_decides_the_channels_dropped():

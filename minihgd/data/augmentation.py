@@ -1,4 +1,4 @@
-"""The augmentation of the paper, section 4.1: random flip, random scale, random crop; and the normalisation after it.
+"""The augmentation of the paper, section 4.1: random flip, random scale, random crop.
 
 Every function takes an image H×W×3 uint8 and its label H×W uint8, and returns both. Those that draw at random draw
 from the generator they are given and from nothing else.
@@ -9,9 +9,6 @@ from PIL import Image
 
 from ..errors import DataError
 from .dataset import VOID
-
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB in [0, 1], which pretrained backbones were trained on
-STD = (0.229, 0.224, 0.225)
 
 
 def augment(image, label, crop, rng, scales=(0.5, 2.0), flip=0.5):
@@ -71,15 +68,6 @@ def random_crop(image, label, size, rng):
     left = rng.integers(width - size + 1)
     window = (slice(top, top + size), slice(left, left + size))
     return image[window], label[window]
-
-
-def normalise(images, xp=np):
-    """uint8 RGB ...×3 in 0..255 to float32 ...×3 with ImageNet's mean 0 and deviation 1; `xp` is NumPy or CuPy."""
-    mean, std = xp.asarray(MEAN, dtype=xp.float32), xp.asarray(STD, dtype=xp.float32)
-    x = xp.asarray(images).astype(xp.float32)  # cast after the copy to the device: a quarter of the bytes to move
-    x *= 1 / (255 * std)
-    x -= mean / std
-    return x
 
 
 def check_whole(name, value, least):

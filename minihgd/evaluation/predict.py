@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from .. import backend, ops
-from ..autograd import Tensor, no_grad
-from ..data import normalise, one_by_one
+from ..autograd import no_grad
+from ..data import as_input, one_by_one
 from ..errors import ShapeError
 from .score import Score
 
@@ -40,7 +40,7 @@ def weighting_maps(model, image, least=0):
     least: see `predict`; the maps cover the padding too.
     """
     with no_grad():
-        return backend.to_numpy(model.weighting_maps(as_input(model, at_least(image, least)))[0])
+        return backend.to_numpy(model.weighting_maps(as_input(model, at_least(image, least)[None]))[0])
 
 
 def at_least(image, side):
@@ -49,17 +49,11 @@ def at_least(image, side):
     return np.pad(image, ((0, max(0, side - height)), (0, max(0, side - width)), (0, 0)))
 
 
-def as_input(model, image):
-    """An image H×W×3 uint8 as the tensor 1×H×W×3 a model takes: normalised, on its device, in its dtype."""
-    like = model.parameters()[0].data
-    xp = backend.of(like).xp
-    return Tensor(normalise(xp.asarray(image[None]), xp).astype(like.dtype, copy=False))
-
-
 def _probabilities(model, view, size, least):
     """Softmax of the model's logits for one image h×w×3, at `size` H×W: H×W×K."""
     with no_grad():
-        logits = model(as_input(model, at_least(view, least))).data[:, : view.shape[0], : view.shape[1]]  # 1×h×w×K
+        logits = model(as_input(model, at_least(view, least)[None])).data  # 1×h'×w'×K
+        logits = logits[:, : view.shape[0], : view.shape[1]]  # 1×h×w×K
         logits = ops.resize_bilinear(logits, size).data[0]  # H×W×K
     p = backend.of(logits).xp.exp(logits - logits.max(axis=2, keepdims=True))
     return backend.to_numpy(p / p.sum(axis=2, keepdims=True))

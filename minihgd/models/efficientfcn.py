@@ -21,6 +21,11 @@ class EfficientFCN(nn.Module):
         for part in (self.decoder, *(block for stage in self.backbone.stages for block in stage)):
             part.recompute = recompute
 
+    @property
+    def inputs(self):
+        """What the backbone takes, "rgb" or "bgr": see `data.normalise`."""
+        return self.backbone.inputs
+
     def coarse(self, images):
         """Images N×H×W×3 -> logits at output stride 8, N×H/8×W/8×classes."""
         return self.decoder(self.backbone(images)[1:])

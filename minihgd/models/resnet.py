@@ -1,14 +1,22 @@
-"""ResNet (He et al. 2015), the encoder: maps of output stride 4, 8, 16 and 32 from an image.
+"""ResNet (He et al. 2015), the encoder: maps of output stride 4, 8, 16 and 32 from an image; and the whole classifier.
 
 Names are torchvision's, so that its checkpoints fit. Two stems are in use: the 7×7 convolution of the paper's text,
 and the three 3×3 convolutions (32, 32, 64 channels) of the released code, which comes with shortcuts that average
 before they project. In a dilated backbone the last two stages keep stride 8 and spread their kernels instead.
+
+Checkpoints differ in more than the stem. The first ones, made with Caffe, have a bottleneck's stride in its first 1×1
+convolution and take BGR; later ones have it in the 3×3, which skips no pixel, and take RGB. Wide ResNets have the same
+maps and more channels inside the bottlenecks.
 """
+
+import functools
 
 from .. import nn, ops
 from ..errors import SettingError
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+CHOICES = {"stem": ("7x7", "deep32"), "shortcut": ("conv", "avgpool"), "stride_in": ("3x3", "1x1"),
+           "inputs": ("rgb", "bgr")}
 
 
 def conv_bn(cin, cout, size, stride=1, dilation=1):
@@ -18,13 +26,11 @@ def conv_bn(cin, cout, size, stride=1, dilation=1):
 
 
 class BasicBlock(nn.Module):
-    """relu(x + F(x)), F two 3×3 convolutions: depths 18 and 34. N×H×W×Cin -> N×H/s×W/s×C."""
+    """relu(x + F(x)), F two 3×3 convolutions: depths 18 and 34. N×H×W×Cin -> N×H/s×W/s×Cout, `inner` is Cout."""
 
-    expansion = 1
-
-    def __init__(self, cin, channels, stride, dilation, downsample):
-        self.conv1, self.bn1 = conv_bn(cin, channels, 3, stride, dilation)
-        self.conv2, self.bn2 = conv_bn(channels, channels, 3, 1, dilation)
+    def __init__(self, cin, inner, cout, stride, dilation, downsample):
+        self.conv1, self.bn1 = conv_bn(cin, inner, 3, stride, dilation)
+        self.conv2, self.bn2 = conv_bn(inner, cout, 3, 1, dilation)
         self.downsample = downsample
 
     def forward(self, x):
@@ -34,14 +40,16 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """relu(x + F(x)), F convolutions 1×1, 3×3 (with the stride), 1×1 to 4C: depths 50, 101, 152."""
+    """relu(x + F(x)), F convolutions 1×1, 3×3 of `inner` channels, 1×1: depths 50, 101, 152.
 
-    expansion = 4
+    N×H×W×Cin -> N×H/s×W/s×Cout. stride_in: which convolution has the stride, "3x3" or the first "1x1".
+    """
 
-    def __init__(self, cin, channels, stride, dilation, downsample):
-        self.conv1, self.bn1 = conv_bn(cin, channels, 1)
-        self.conv2, self.bn2 = conv_bn(channels, channels, 3, stride, dilation)
-        self.conv3, self.bn3 = conv_bn(channels, 4 * channels, 1)
+    def __init__(self, cin, inner, cout, stride, dilation, downsample, stride_in="3x3"):
+        first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
+        self.conv1, self.bn1 = conv_bn(cin, inner, 1, first)
+        self.conv2, self.bn2 = conv_bn(inner, inner, 3, second, dilation)
+        self.conv3, self.bn3 = conv_bn(inner, cout, 1)
         self.downsample = downsample
 
     def forward(self, x):
@@ -67,36 +75,45 @@ def stem_convolutions(kind, channels):
                          nn.Conv2d(half, channels, 3, 1, 1, bias=False))
 
 
+def residual_stage(block, count, cin, inner, cout, stride, dilations, shortcut):
+    """`count` blocks in a row, N×H×W×Cin -> N×H/s×W/s×Cout.
+
+    The first has the stride, and a projection where it changes the shape. dilations: the first block's, the others'.
+    """
+    same_shape = stride == 1 and cin == cout
+    first = block(cin, inner, cout, stride, dilations[0],
+                  None if same_shape else shortcut_projection(shortcut, cin, cout, stride))
+    return nn.Sequential(first, *(block(cout, inner, cout, 1, dilations[1], None) for _ in range(count - 1)))
+
+
 class ResNet(nn.Module):
     """Images N×H×W×3 -> maps [c4, c8, c16, c32] of H/4 to H/32 pixels with `.channels` channels each.
 
-    width: channels of the first stage (64 in the paper; each stage doubles them).
+    channels: of the first stage (64 in the paper; each stage doubles them, and bottlenecks give four times as many).
+    width: inner channels of the first stage's bottlenecks, by default `channels`; wide_resnet50_2 is depth 50 with 128.
+    stride_in: where a bottleneck has its stride, in the "3x3" or the first "1x1" convolution. inputs: "rgb" or "bgr",
+    what the images are; kept as `.inputs` for whoever prepares them (see `data.normalise`).
     """
 
-    def __init__(self, depth, stem="7x7", dilated=False, shortcut=None, width=64):
-        if depth not in BLOCKS:
-            raise SettingError(f"depth: found {depth!r}, expected one of {', '.join(map(str, BLOCKS))}")
-        if stem not in ("7x7", "deep32"):
-            raise SettingError(f'stem: found {stem!r}, expected "7x7" or "deep32"')
-        shortcut = shortcut or ("conv" if stem == "7x7" else "avgpool")
-        if shortcut not in ("conv", "avgpool"):
-            raise SettingError(f'shortcut: found {shortcut!r}, expected "conv" or "avgpool"')
-        block = BasicBlock if depth < 50 else Bottleneck
-        self.conv1 = stem_convolutions(stem, width)
-        self.bn1 = nn.BatchNorm2d(width)
-        cin, dilation, self.channels = width, 1, []
+    def __init__(self, depth, stem="7x7", dilated=False, stride_in="3x3", shortcut=None, inputs="rgb", channels=64,
+                 width=None):
+        shortcut = shortcut or ("avgpool" if stem == "deep32" else "conv")
+        width = channels if width is None else width
+        check_settings(depth, channels, width, stem=stem, shortcut=shortcut, stride_in=stride_in, inputs=inputs)
+        block, expansion = (BasicBlock, 1) if depth < 50 else (functools.partial(Bottleneck, stride_in=stride_in), 4)
+        self.inputs = inputs
+        self.conv1 = stem_convolutions(stem, channels)
+        self.bn1 = nn.BatchNorm2d(channels)
+        cin, dilation, self.channels = channels, 1, []
         for i, count in enumerate(BLOCKS[depth]):
-            channels, stride, before = width * 2**i, 1 if i == 0 else 2, dilation
+            stride, before = 1 if i == 0 else 2, dilation
             if dilated and i >= 2:
                 stride, dilation = 1, dilation * 2  # keep the size, see as far as before
-            blocks = []
-            for j in range(count):
-                cout, s = channels * block.expansion, stride if j == 0 else 1
-                projection = shortcut_projection(shortcut, cin, cout, s) if s != 1 or cin != cout else None
-                blocks.append(block(cin, channels, s, before if j == 0 else dilation, projection))
-                cin = cout
-            setattr(self, f"layer{i + 1}", nn.Sequential(*blocks))
-            self.channels.append(cin)
+            cout = channels * 2**i * expansion
+            stage = residual_stage(block, count, cin, width * 2**i, cout, stride, (before, dilation), shortcut)
+            setattr(self, f"layer{i + 1}", stage)
+            self.channels.append(cout)
+            cin = cout
 
     @property
     def stages(self):
@@ -113,11 +130,45 @@ class ResNet(nn.Module):
         return maps
 
 
-def resnet(depth, stem="7x7", dilated=False, seed=0, **options):
+class Classifier(ResNet):
+    """Images N×H×W×3 -> logits N×classes: the mean of the last map over its pixels, and a linear layer."""
+
+    def __init__(self, depth, classes, **options):
+        if not classes >= 1:
+            raise SettingError(f"classes: found {classes}, expected at least 1")
+        super().__init__(depth, **options)
+        self.fc = nn.Linear(self.channels[-1], classes)
+
+    def forward(self, x):
+        x = ops.mean(super().forward(x)[-1], axis=(1, 2))  # N×C
+        return self.fc(x)  # N×classes
+
+
+def check_settings(depth, channels, width, **chosen):
+    """Raise SettingError for a setting of a ResNet that does not exist, or that its depth has no place for."""
+    if depth not in BLOCKS:
+        raise SettingError(f"depth: found {depth!r}, expected one of {', '.join(map(str, BLOCKS))}")
+    for name, value in chosen.items():
+        if value not in CHOICES[name]:
+            expected = " or ".join(f'"{choice}"' for choice in CHOICES[name])
+            raise SettingError(f"{name}: found {value!r}, expected {expected}")
+    for name, value in (("channels", channels), ("width", width)):
+        if not value >= 1:
+            raise SettingError(f"{name}: found {value}, expected at least 1")
+    for name, value, only in (("width", width, channels), ("stride_in", chosen["stride_in"], "3x3")):
+        if depth < 50 and value != only:
+            raise SettingError(f"{name}: found {value!r}, expected {only!r}: depth {depth} has no bottlenecks, "
+                               "the depths 50, 101 and 152 have")
+
+
+def resnet(depth, stem="7x7", dilated=False, seed=0, classes=None, **options):
     """A ResNet of depth 18, 34, 50, 101 or 152 that maps N×H×W×3 to its maps of OS 4, 8, 16 and 32.
 
     stem: "7x7", or "deep32" for the released code's three 3×3. dilated: keep the last two stages at OS 8.
-    options: `shortcut` ("conv" or "avgpool", by default the stem's), `width`. Weights are drawn from `seed`.
-    Raises SettingError naming the setting.
+    classes: where given, the result is a classifier, and maps N×H×W×3 to logits N×classes.
+    options: `stride_in` ("3x3" or "1x1"), `shortcut` ("conv" or "avgpool", by default the stem's), `inputs` ("rgb" or
+    "bgr"), `channels`, `width`: see ResNet. Weights are drawn from `seed`. Raises SettingError naming the setting.
     """
-    return nn.initialise(ResNet(depth, stem, dilated, **options), seed)
+    options.update(stem=stem, dilated=dilated)
+    network = ResNet(depth, **options) if classes is None else Classifier(depth, classes, **options)
+    return nn.initialise(network, seed)

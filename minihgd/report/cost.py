@@ -21,7 +21,7 @@ class Row:
 
 @dataclass
 class Cost:
-    """A model's cost for one image. `conv_macs`: convolutions; `matmul_macs`: the codebook and the assembly."""
+    """A model's cost for one image. `conv_macs`: convolutions; `matmul_macs`: codebook, assembly and linear layers."""
 
     params: int = 0
     conv_macs: int = 0

@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from .. import backend
-from ..autograd import Tensor
-from ..data import Batches, normalise
+from ..data import Batches, as_input
 from ..errors import CheckpointError, SettingError, TrainingError
 from . import checkpoint
 from .log import Log
@@ -57,11 +56,11 @@ class Settings:
 class Run:
     """A training run in a folder.
 
-    model: its `loss(images N×h×w×3, labels N×h×w)` is a scalar tensor. folder: gets `checkpoint.npz`, `steps.csv`
-    (step, loss, lr, images_per_second) and `evaluation.csv` (step, epoch, pixel_accuracy, mean_iou). about: JSON values
-    that say which model and data this is; a checkpoint with others is refused. evaluate: a function of the model that
-    returns a Score, or None; called every `evaluate_every` epochs, when the checkpoint is written too (and every
-    `save_minutes`).
+    model: its `loss(images N×h×w×3, labels N×h×w)` is a scalar tensor; its `inputs` say what images it takes (see
+    `data.as_input`). folder: gets `checkpoint.npz`, `steps.csv` (step, loss, lr, images_per_second) and
+    `evaluation.csv` (step, epoch, pixel_accuracy, mean_iou). about: JSON values that say which model and data this is;
+    a checkpoint with others is refused. evaluate: a function of the model that returns a Score, or None; called every
+    `evaluate_every` epochs, when the checkpoint is written too (and every `save_minutes`).
     """
 
     def __init__(self, model, dataset, settings, folder, about=None, evaluate=None, evaluate_every=1, workers=2,
@@ -121,11 +120,9 @@ class Run:
 
     def step(self, step, images, labels, lr):
         """One step on images N×h×w×3 uint8 and labels N×h×w; returns the loss, a float."""
-        like = self.model.parameters()[0].data
-        xp = backend.of(like).xp
         self.model.reseed(self.settings.seed, step)
-        x = Tensor(normalise(xp.asarray(images), xp).astype(like.dtype, copy=False))  # N×h×w×3
-        loss = self.model.loss(x, xp.asarray(labels))
+        x = as_input(self.model, images)  # N×h×w×3
+        loss = self.model.loss(x, backend.of(x.data).xp.asarray(labels))
         value = float(loss.data)
         if not np.isfinite(value):
             raise TrainingError(f"the loss is {value} at step {step + 1}, learning rate {lr:.6g}; {self._kept()}")

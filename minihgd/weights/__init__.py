@@ -1,6 +1,9 @@
-"""Checkpoints of pretrained backbones, read without PyTorch."""
+"""Checkpoints: pretrained backbones and whole models, read and written without PyTorch."""
 
-from .files import read
-from .load import Report, load
+from .describe import describe, in_words
+from .files import read, write
+from .load import Report, find, load, match, save
+from .names import torch_layout
+from .unfold import unfold
 
-__all__ = ["Report", "load", "read"]
+__all__ = ["Report", "describe", "find", "in_words", "load", "match", "read", "save", "torch_layout", "unfold", "write"]

@@ -1,57 +1,74 @@
-"""Files of named arrays: `.npz` and safetensors. Nothing in them is ever executed."""
+"""Files of named arrays, whatever wrote them. Nothing in them is ever executed."""
 
-import json
-import math
-import struct
-import zipfile
+import os
 
 import numpy as np
 
 from ..errors import WeightsError
+from ..files import written_aside
+from . import npz, safetensors, torch_files
 
-DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
+NAME = 500  # characters of the longest name of an array
+MESSAGE = 1000  # characters of the longest message
+STRANGERS = {b"version https://git-lfs": "a pointer of Git LFS in place of the file itself",
+             b"<": "a page of the web in place of the file itself", b"": "an empty file"}
 
 
 def read(path):
-    """name -> NumPy array, as stored, of a `.npz` or `.safetensors` file.
+    """name -> NumPy array, as stored, of a file of `torch.save` in either form, a safetensors or an .npz file.
 
-    Raises WeightsError for a missing or broken file, or one of another kind.
+    The kind is told by the content. Arrays of the first three are views of the file that cannot be written to, and are
+    read from it where they are used; bfloat16 becomes float32. In a dictionary of several things, as training scripts
+    write, the state dict is found by its name. A prefix `module.` before every name, left by training on several GPUs,
+    is taken off. Raises WeightsError, naming what was refused or broken, for any other file.
     """
-    path = str(path)
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
-    for ending, reader in readers.items():
-        if path.endswith(ending):
-            try:
-                return reader(path)
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-                raise WeightsError(f"{path}: cannot be read as {ending} ({error})") from None
-    raise WeightsError(f"{path}: expected a file ending in {' or '.join(readers)}")
-
-
-def _read_npz(path):
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def _read_safetensors(path):
-    """An 8-byte length, a JSON header name -> {dtype, shape, data_offsets}, then the bytes of the tensors."""
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
-        start = 8 + length
-        size = file.seek(0, 2)
-        if start > size:
-            raise ValueError(f"its header claims {length} bytes, the file has {size}")
-        file.seek(8)
-        header = json.loads(file.read(length))
-    data = np.memmap(path, np.uint8, "r", offset=0)
-    arrays = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        if entry["dtype"] not in DTYPES:
-            raise ValueError(f"{name} has dtype {entry['dtype']}, expected one of {', '.join(DTYPES)}")
-        dtype, (begin, end) = np.dtype(DTYPES[entry["dtype"]]), entry["data_offsets"]
-        if not 0 <= begin <= end <= size - start or end - begin != math.prod(entry["shape"]) * dtype.itemsize:
-            raise ValueError(f"{name} claims bytes {begin} to {end} for shape {entry['shape']}")
-        arrays[name] = data[start + begin : start + end].view(dtype).reshape(entry["shape"])
+    path, kind = os.fspath(path), "weights"
+    try:
+        kind = kind_of(path)
+        arrays = READERS[kind](path)
+        strange = [name for name in arrays if len(name) > NAME or not name.isprintable()]
+        if strange:
+            raise ValueError(f"an array has the name {strange[0][:NAME]!r}")
+    except Exception as error:  # there is no telling in which way a broken file makes a step fail
+        why = "".join(letter if letter.isprintable() else "?" for letter in str(error)[:MESSAGE])
+        raise WeightsError(f"{path}: cannot be read as {kind}: {why or type(error).__name__}") from None
+    if arrays and all(name.startswith("module.") for name in arrays):
+        arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
     return arrays
+
+
+def kind_of(path):
+    """A key of READERS, told by the first bytes. Raises OSError, ValueError."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError("it is not a file")
+    with open(path, "rb") as file:
+        head = file.read(1000)
+    if head.startswith(b"PK"):
+        first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # the name of the first entry
+        return ".npz" if first.endswith(b".npy") or head.startswith(b"PK\5\6") else "an archive of torch.save"
+    if head[8:9] == b"{":  # behind a length of 8 bytes, which may begin like a pickle
+        return "safetensors"
+    if head.startswith(b"\x80"):
+        return "a stream of torch.save"
+    found = next((text for start, text in STRANGERS.items() if head.startswith(start) and (start or not head)),
+                 f"a file that begins with {head[:8]!r}")
+    raise ValueError(f"found {found}; expected torch.save's (.pth, .pt, .th), safetensors or .npz")
+
+
+READERS = {"an archive of torch.save": torch_files.read_archive, "a stream of torch.save": torch_files.read_stream,
+           "safetensors": safetensors.read, ".npz": npz.read}
+
+
+def write(path, arrays):
+    """Write name -> array to a path that ends in .safetensors or .npz; the file is whole or not there.
+
+    Raises WeightsError for another ending or a dtype that safetensors lacks.
+    """
+    path = os.fspath(path)
+    if path.endswith(".safetensors"):
+        safetensors.write(path, arrays)
+    elif path.endswith(".npz"):
+        with written_aside(path) as file:
+            np.savez(file, **arrays)
+    else:
+        raise WeightsError(f"{path}: expected a name that ends in .safetensors or .npz")

@@ -1,53 +1,130 @@
-"""From the names and layouts of PyTorch's ResNets to those of a model here."""
+"""A file's arrays into a model, and a model's arrays into a file that PyTorch users can load."""
 
 from dataclasses import dataclass, field
 
-from ..errors import WeightsError
-from .files import read
+import numpy as np
 
-LEFT_OUT = ("num_batches_tracked", "fc.weight", "fc.bias")  # nothing here has a place for them
+from ..errors import WeightsError
+from . import files, names
+from .describe import in_words
+from .unfold import is_folded
 
 
 @dataclass
 class Report:
-    """What `load` did. `matched`, `missing` (in the model, not in the file), `unexpected` (the reverse): names."""
+    """What `load` did, in names of the model.
 
+    holds: what the file looks like. matched: loaded. missing: in the model, not in the file. unexpected: in the file,
+    not in the model. conflicts: name -> (shape in the file, shape in the model). broken: numbers that are not finite,
+    or a negative variance. skipped: in the file, of a part that was not to be loaded. folded: whether normalisation is
+    folded into the convolutions (see `unfold`).
+    """
+
+    holds: str = ""
     matched: list = field(default_factory=list)
     missing: list = field(default_factory=list)
     unexpected: list = field(default_factory=list)
+    conflicts: dict = field(default_factory=dict)
+    broken: list = field(default_factory=list)
+    skipped: list = field(default_factory=list)
+    folded: bool = False
+
+    @property
+    def left(self):
+        """Names of the model that kept their initial values though they were to be loaded."""
+        return sorted([*self.missing, *self.conflicts, *self.broken])
+
+    @property
+    def fits(self):
+        """Whether everything found its place."""
+        return bool(self.matched) and not (self.left or self.unexpected)
 
     def __str__(self):
-        return (f"{len(self.matched)} arrays matched, {len(self.missing)} missing"
-                f"{_few(self.missing)}, {len(self.unexpected)} unexpected{_few(self.unexpected)}")
+        shapes = [f"{name} is {_shape(found)} there and {_shape(own)} here"
+                  for name, (found, own) in self.conflicts.items()]
+        groups = [("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", shapes),
+                  ("not finite, or variances below zero", self.broken), ("skipped", self.skipped)]
+        parts = [f"{len(group)} {what} ({', '.join(group[:4])}{', …' if len(group) > 4 else ''})"
+                 for what, group in groups if group]
+        folded = ", normalisation folded into the convolutions" if self.folded else ""
+        return ", ".join([f"{self.holds}{folded}; {len(self.matched)} arrays matched", *parts])
 
 
 def load(model, path, strict=True):
-    """Load a weights file in PyTorch's names and layout into a model; returns a Report.
+    """Load a file that `read` reads into a ResNet or a segmentation model; returns a Report.
 
-    Convolution weights Cout×Cin×kh×kw become kh×kw×Cin×Cout. Names may carry a `module.` or `backbone.` prefix, and
-    in a model with a `backbone` fill that. Raises WeightsError, and changes nothing, where a shape differs, nothing
-    matches, or with `strict` where a name is missing or unexpected.
+    Names and layouts are converted (names.py) and numbers become the model's float type. A file of a backbone fills
+    the backbone of a segmentation model. Skipped is what has no part to go to: a classification layer, or a decoder
+    where the model is a backbone. With `strict`, every array of the model (or of its backbone) has to be in the file,
+    with its shape and sound numbers, and nothing beside; without, what fits is loaded, and `Report.left` keeps its
+    initial values. Raises WeightsError where that is not so, or nothing fits; then nothing was changed.
     """
-    own = model.state_dict()
-    prefix = "backbone." if hasattr(model, "backbone") else ""
-    expected = {name: a for name, a in own.items() if name.startswith(prefix)}
-    found = {}
-    for name, array in read(path).items():
-        if name.endswith(LEFT_OUT):
-            continue
-        name = name.removeprefix("module.").removeprefix("backbone.")
-        found[prefix + name] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
-    report = Report(sorted(expected.keys() & found.keys()), sorted(expected.keys() - found.keys()),
-                    sorted(found.keys() - expected.keys()))
-    if not report.matched or strict and (report.missing or report.unexpected):
-        raise WeightsError(f"{path}: {report}")
-    for name in report.matched:
-        if found[name].shape != expected[name].shape:
-            raise WeightsError(f"{path}: {name} has shape {found[name].shape} (kh×kw×Cin×Cout for convolutions), "
-                               f"the model expects {expected[name].shape}")
-    model.load_state_dict({**own, **{name: found[name] for name in report.matched}})
+    report, arrays = match(model.state_dict(), find(path))
+    if not report.matched or strict and not report.fits:
+        raise WeightsError(f"{path}: does not fit this model. It holds {report}")
+    model.load_state_dict({**model.state_dict(), **arrays})
     return report
 
 
-def _few(names):
-    return f" ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})" if names else ""
+def find(path):
+    """own name -> (stored name, array in this library's layout) of a file. Raises WeightsError."""
+    stored = files.read(path)
+    try:
+        return names.convert(stored)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+
+
+def match(own, found):
+    """What of `found` (name -> (stored name, array), see `find`) fits `own` (name -> array).
+
+    Returns a Report and the arrays that fit, in the types of the own ones.
+    """
+    report = Report(in_words(found))
+    prefix = "backbone." if any(name.startswith("backbone.") for name in own) else ""
+    lacking = tuple(part for part in ("decoder.", f"{prefix}fc.") if not any(n.startswith(part) for n in own))
+    placed, arrays = {}, {}
+    for name, (_, array) in found.items():
+        place = name if name.startswith("decoder.") else prefix + name.removeprefix("backbone.")
+        if place.startswith(lacking):
+            report.skipped.append(name)
+        elif place in placed:
+            report.unexpected.append(name)
+        else:
+            placed[place] = array
+    whole = any(name.startswith("decoder.") for name in placed)
+    expected = {name: array for name, array in own.items() if whole or not name.startswith("decoder.")}
+    for name, array in expected.items():
+        if name not in placed:
+            report.missing.append(name)
+        elif placed[name].shape != array.shape:
+            report.conflicts[name] = placed[name].shape, array.shape
+        elif not _is_sound(name, placed[name], array.dtype):
+            report.broken.append(name)
+        else:
+            report.matched.append(name)
+            arrays[name] = placed[name]
+    report.folded = is_folded(arrays)
+    report.unexpected += sorted(placed.keys() - expected.keys())
+    return report, arrays
+
+
+def save(model, path):
+    """Write a model's arrays to a path that ends in .safetensors or .npz, in PyTorch's names and layout.
+
+    A ResNet's are then torchvision's. Raises WeightsError for another ending; the file is whole or not there.
+    """
+    files.write(path, {name: names.torch_layout(array) for name, array in model.state_dict().items()})
+
+
+def _is_sound(name, array, dtype):
+    """Whether all numbers are finite in `dtype`, and variances not below zero."""
+    if array.dtype.kind not in "fiub":
+        return False
+    with np.errstate(over="ignore"):
+        array = array.astype(dtype, copy=False)
+    return bool(np.isfinite(array).all()) and not (name.endswith("running_var") and (array < 0).any())
+
+
+def _shape(shape):
+    return "×".join(map(str, shape)) or "a number"

@@ -174,7 +174,7 @@ def step(form, dtype=np.float32):
     """The loss, gradients and updated weights of a step, by name."""
     rng = np.random.default_rng(0)
     options = dict(dropout=0.5) if form == "released" else {}
-    model = models.build("efficientfcn", "resnet18", 5, 8, form, width=16, compressed=16, codeword_channels=32,
+    model = models.build("efficientfcn", "resnet18", 5, 8, form, channels=16, compressed=16, codeword_channels=32,
                          **options).to(dtype=dtype)
     model.reseed(1)
     images, labels = rng.standard_normal((3, 96, 128, 3)).astype(dtype), rng.integers(0, 5, (3, 96, 128))

@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_refused(prediction, label, message):
 
 @pytest.fixture(scope="module")
 def model():
-    return models.build("efficientfcn", "resnet18", 4, 4, "released", width=4, compressed=4,
+    return models.build("efficientfcn", "resnet18", 4, 4, "released", channels=4, compressed=4,
                         codeword_channels=4).eval()
 
 

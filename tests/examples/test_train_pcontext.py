@@ -17,7 +17,7 @@ from PIL import Image
 from minihgd import training
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train_pcontext.py"
-TINY = ["--backbone", "resnet18", "--form", "released", "--width", "4", "--compressed", "4", "--codeword-channels",
+TINY = ["--backbone", "resnet18", "--form", "released", "--channels", "4", "--compressed", "4", "--codeword-channels",
         "4", "--codewords", "4", "--batch", "2", "--crop", "32", "--epochs", "4", "--lr", "0.01"]
 VOC = "data/VOCdevkit/VOC2010"
 
@@ -47,8 +47,9 @@ def test_a_run_from_start_to_pictures(folder):
             assert picture.width > 200 and np.asarray(picture).std() > 20
     again = command(folder, "--data", "data", *TINY, "--out", "out")
     assert again.returncode == 1 and "already holds a run" in again.stderr and "Traceback" not in again.stderr
-    other = command(folder, "--data", "data", *TINY, "--width", "8", "--out", "out", "--resume")
-    assert other.returncode == 1 and "width is 4 there and 8 here" in other.stderr
+    other = command(folder, "--data", "data", *TINY, "--channels", "8", "--inputs", "bgr", "--out", "out", "--resume")
+    assert other.returncode == 1 and "channels is 4 there and 8 here" in other.stderr
+    assert "inputs is 'rgb' there and 'bgr' here" in other.stderr
 
 
 def test_stopped_and_resumed_as_it_says(folder):
@@ -98,6 +99,7 @@ BAD = [  # (what is done to the folder, arguments in its place, what the message
     (None, ["--device", "gpu"], r"device: found 'gpu'"),
     (None, ["--device", "cuda"], r"device: cuda"),
     (None, ["--backbone", "vgg16"], r"backbone: found 'vgg16'"),
+    (None, ["--stride-in", "1x1"], r"stride_in: found '1x1', expected '3x3': depth 18"),
     (None, ["--weights", "none.npz"], r"none\.npz: cannot be read"),
     (None, ["--resume"], r"checkpoint\.npz: there is no checkpoint"),
     (lambda f: (f / VOC / "ImageSets/Main/train.txt").open("a").write("2008_999999\n"), [], r"2008_999999"),

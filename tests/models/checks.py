@@ -92,7 +92,7 @@ def check_loss():
     rng = np.random.default_rng(0)
     for form, size, dtype, tol in (("paper", (67, 95), np.float64, 1e-11), ("released", (64, 48), np.float64, 1e-11),
                                    ("paper", (64, 64), np.float32, 1e-5)):
-        model = models.build("efficientfcn", "resnet18", 5, 4, form, width=4, compressed=8, codeword_channels=10)
+        model = models.build("efficientfcn", "resnet18", 5, 4, form, channels=4, compressed=8, codeword_channels=10)
         model.to(dtype=dtype)
         images, labels = random(2, *size, 3).astype(dtype), rng.integers(0, 5, (2, *size))
         labels[:, :10] = 255

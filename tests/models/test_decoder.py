@@ -16,7 +16,8 @@ def test_check(name):
 @pytest.mark.parametrize("options", [dict(), dict(dilated=True), dict(transfer=False)], ids=str)
 def test_whole_networks(form, options):
     """The switch is one of the decoder: logits of a whole network, odd sizes, at the initial weights."""
-    model = models.build("efficientfcn", "resnet18", 3, 4, form, width=4, compressed=8, codeword_channels=10, **options)
+    model = models.build("efficientfcn", "resnet18", 3, 4, form, channels=4, compressed=8, codeword_channels=10,
+                         **options)
     images = np.random.default_rng(0).standard_normal((2, 67, 95, 3)).astype(np.float32)
     with no_grad():
         found = model.eval()(images).data

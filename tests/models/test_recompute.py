@@ -16,7 +16,7 @@ IMAGES, LABELS = RNG.standard_normal((2, 64, 64, 3)), RNG.integers(0, 3, (2, 64,
 
 def network(backbone, form, dtype, recompute):
     options = dict(dropout=0.5) if form == "released" else {}
-    model = models.build("efficientfcn", backbone, 3, 4, form, seed=1, recompute=recompute, width=8, compressed=8,
+    model = models.build("efficientfcn", backbone, 3, 4, form, seed=1, recompute=recompute, channels=8, compressed=8,
                          codeword_channels=16, **options).to(dtype=dtype)
     model.reseed(5)
     return model

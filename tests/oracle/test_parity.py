@@ -13,11 +13,20 @@ CASES = [(depth, form, dict(stem=stem)) for depth in (18, 50) for form in ("pape
 CASES += [(50, "paper", dict(dilated=True)), (18, "released", dict(dilated=True, shortcut="avgpool")),
           (18, "paper", dict(codebook_scales=(32,), guidance_scales=(8, 16))), (18, "paper", dict(transfer=False)),
           (18, "released", dict(codebook_scales=(16, 32), guidance_scales=(8,), transfer=False))]
+STYLES = [(50, dict(stride_in="1x1")), (50, dict(stride_in="1x1", dilated=True)), (50, dict(width=16)),
+          (50, dict(shortcut="avgpool")), (18, dict(shortcut="avgpool"))]  # of checkpoints, all with the 7×7 stem
 
 
 def relative(found, expected):
     """The largest difference over the largest value."""
     return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+def vary(model, rng, shift=0):
+    """Move biases, and the scales of normalisation, away from where they begin; biases by `shift` more."""
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 1:
+            parameter.data += 0.1 * rng.standard_normal(parameter.shape, np.float32) + shift * name.endswith("bias")
 
 
 def calibrate(model, images):
@@ -46,9 +55,7 @@ def both(depth, form, options, dtype, training=True, size=(67, 95), shift=0):
     rng = np.random.default_rng(depth)
     drop = dict(dropout=0.0) if form == "released" else {}
     model = models.build("efficientfcn", f"resnet{depth}", 7, 16, form, **options, **drop)
-    for name, parameter in model.named_parameters():
-        if parameter.ndim == 1:
-            parameter.data += 0.1 * rng.standard_normal(parameter.shape, np.float32) + shift * name.endswith("bias")
+    vary(model, rng, shift)
     images = rng.standard_normal((2, *size, 3), np.float32)
     if shift and form == "paper":
         with no_grad():
@@ -84,8 +91,19 @@ def compare(gradients, expected, tol):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("depth, form, options", CASES)
 def test_float64(depth, form, options, training):
-    (logits, loss, gradients), (logits_t, loss_t, gradients_t), model, oracle = both(
-        depth, form, options, np.float64, training)
+    check_float64(*both(depth, form, options, np.float64, training))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("depth, options", STYLES, ids=str)
+def test_styles_of_backbones(depth, options, training):
+    small = dict(channels=8, compressed=16, codeword_channels=32)
+    check_float64(*both(depth, "paper", options | small, np.float64, training))
+
+
+def check_float64(ours, theirs, model, oracle):
+    """Logits, loss, gradients and running statistics agree to 1e-9."""
+    (logits, loss, gradients), (logits_t, loss_t, gradients_t) = ours, theirs
     assert relative(logits, logits_t) < 1e-9
     assert abs(loss - loss_t) < 1e-9 * max(1, abs(loss_t))
     assert gradients.keys() == gradients_t.keys()
@@ -93,6 +111,25 @@ def test_float64(depth, form, options, training):
     for name, tensor in oracle.state_dict().items():
         if "running" in name:
             assert relative(model.state_dict()[name], tensor.numpy()) < 1e-9, name
+
+
+@pytest.mark.parametrize("depth, options", [(18, {}), (50, {}), (50, dict(stride_in="1x1", width=16))], ids=str)
+def test_classifier(depth, options):
+    """Logits in evaluation mode, with running statistics that were drawn at random."""
+    rng = np.random.default_rng(depth)
+    model = models.resnet(depth, classes=10, channels=8, **options)
+    vary(model, rng)
+    model.fc.bias.data += rng.standard_normal(10, np.float32)
+    for name, array in model.state_dict().items():
+        if "running" in name:
+            array[...] = rng.uniform(0.5, 2, array.shape) if name.endswith("var") else rng.standard_normal(array.shape)
+    model.to(dtype=np.float64).eval()
+    oracle = torch_models.ResNet(f"resnet{depth}", channels=8, classes=10, **options)
+    torch_models.load(oracle, model.state_dict()).eval()
+    images = rng.standard_normal((2, 67, 95, 3))
+    with no_grad(), torch.no_grad():
+        expected = oracle(torch.tensor(images).permute(0, 3, 1, 2)).numpy()
+        assert relative(model(Tensor(images)).data, expected) < 1e-9
 
 
 @pytest.mark.parametrize("depth", [18, 50])

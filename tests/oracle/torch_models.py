@@ -24,8 +24,9 @@ def conv_bn_relu(inputs, outputs):
 class BasicBlock(nn.Module):
     expansion = 1
 
-    def __init__(self, inputs, width, stride, dilation, downsample):
+    def __init__(self, inputs, width, outputs, stride, dilation, downsample, stride_in):
         super().__init__()
+        assert width == outputs and stride_in == "3x3", "bottlenecks only"
         self.conv1, self.bn1 = conv3x3(inputs, width, stride, dilation), nn.BatchNorm2d(width)
         self.conv2, self.bn2 = conv3x3(width, width, 1, dilation), nn.BatchNorm2d(width)
         self.downsample = downsample
@@ -38,11 +39,12 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     expansion = 4
 
-    def __init__(self, inputs, width, stride, dilation, downsample):
+    def __init__(self, inputs, width, outputs, stride, dilation, downsample, stride_in):
         super().__init__()
-        self.conv1, self.bn1 = conv_bn(inputs, width)
-        self.conv2, self.bn2 = conv3x3(width, width, stride, dilation), nn.BatchNorm2d(width)
-        self.conv3, self.bn3 = conv_bn(width, 4 * width)
+        stride1, stride2 = {"1x1": (stride, 1), "3x3": (1, stride)}[stride_in]
+        self.conv1, self.bn1 = conv_bn(inputs, width, stride1)
+        self.conv2, self.bn2 = conv3x3(width, width, stride2, dilation), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = conv_bn(width, outputs)
         self.downsample = downsample
 
     def forward(self, x):
@@ -51,9 +53,8 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
-def make_layer(block, inputs, width, count, stride, first_dilation, dilation, shortcut):
+def make_layer(block, inputs, width, outputs, count, stride, first_dilation, dilation, shortcut, stride_in):
     """`count` blocks; the first carries the stride and, in a dilated layer, still the previous layer's dilation."""
-    outputs = width * block.expansion
     if stride == 1 and inputs == outputs:
         downsample = nn.Identity()
     elif shortcut == "conv":
@@ -61,8 +62,9 @@ def make_layer(block, inputs, width, count, stride, first_dilation, dilation, sh
     else:
         pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
         downsample = nn.Sequential(pool, *conv_bn(inputs, outputs))
-    first = block(inputs, width, stride, first_dilation, downsample)
-    return nn.Sequential(first, *[block(outputs, width, 1, dilation, nn.Identity()) for _ in range(count - 1)])
+    first = block(inputs, width, outputs, stride, first_dilation, downsample, stride_in)
+    others = [block(outputs, width, outputs, 1, dilation, nn.Identity(), stride_in) for _ in range(count - 1)]
+    return nn.Sequential(first, *others)
 
 
 SCALES = (8, 16, 32)
@@ -72,31 +74,37 @@ LAYOUTS = {"resnet18": (BasicBlock, (2, 2, 2, 2)), "resnet34": (BasicBlock, (3, 
 
 
 class ResNet(nn.Module):
-    """Image -> the maps of layer2, layer3, layer4: OS 8, 16, 32 (all OS 8 when dilated)."""
+    """Image -> the maps of layer2, layer3, layer4: OS 8, 16, 32 (all OS 8 when dilated); with `classes` logits."""
 
-    def __init__(self, name, stem, dilated, shortcut, width=64):
+    def __init__(self, name, stem="7x7", dilated=False, shortcut="conv", channels=64, width=None, stride_in="3x3",
+                 classes=None):
         super().__init__()
         block, counts = LAYOUTS[name]
-        half = width // 2
+        half = channels // 2
         if stem == "7x7":
-            self.conv1 = nn.Conv2d(3, width, 7, 2, padding=3, bias=False)
+            self.conv1 = nn.Conv2d(3, channels, 7, 2, padding=3, bias=False)
         else:
             self.conv1 = nn.Sequential(conv3x3(3, half, 2), nn.BatchNorm2d(half), nn.ReLU(),
-                                       conv3x3(half, half), nn.BatchNorm2d(half), nn.ReLU(), conv3x3(half, width))
-        self.bn1 = nn.BatchNorm2d(width)
+                                       conv3x3(half, half), nn.BatchNorm2d(half), nn.ReLU(), conv3x3(half, channels))
+        self.bn1 = nn.BatchNorm2d(channels)
         # stride, the first block's dilation, the other blocks' dilation
         steps = [(1, 1, 1), (2, 1, 1), (1, 1, 2), (1, 2, 4)] if dilated else [(1, 1, 1)] + 3 * [(2, 1, 1)]
-        inputs, widths = width, (width, 2 * width, 4 * width, 8 * width)
-        for i, (channels, count, step) in enumerate(zip(widths, counts, steps, strict=True), 1):
-            setattr(self, f"layer{i}", make_layer(block, inputs, channels, count, *step, shortcut))
-            inputs = channels * block.expansion
-        self.channels = {s: w * block.expansion for s, w in zip(SCALES, widths[1:], strict=True)}
+        inputs, all_outputs = channels, [block.expansion * channels * 2**i for i in range(4)]
+        for i, (outputs, count, step) in enumerate(zip(all_outputs, counts, steps, strict=True)):
+            layer = make_layer(block, inputs, (width or channels) * 2**i, outputs, count, *step, shortcut, stride_in)
+            setattr(self, f"layer{i + 1}", layer)
+            inputs = outputs
+        self.channels = dict(zip(SCALES, all_outputs[1:], strict=True))
+        self.fc = nn.Linear(inputs, classes) if classes else None
 
     def forward(self, x):
         x = F.relu(self.bn1(self.conv1(x)))
         f8 = self.layer2(self.layer1(F.max_pool2d(x, 3, 2, padding=1)))
         f16 = self.layer3(f8)
-        return {8: f8, 16: f16, 32: self.layer4(f16)}
+        f32 = self.layer4(f16)
+        if self.fc is not None:
+            return self.fc(F.adaptive_avg_pool2d(f32, 1).flatten(1))
+        return {8: f8, 16: f16, 32: f32}
 
 
 def fuse(maps, scales, size, align_corners):
@@ -179,26 +187,26 @@ class EfficientFCN(nn.Module):
 
 
 def build(backbone="resnet18", form="paper", num_classes=60, codewords=256, stem="7x7", dilated=False,
-          codebook_scales=SCALES, guidance_scales=SCALES, transfer=True, channels=512, codeword_channels=1024,
-          shortcut=None, dropout=0.1, width=64):
+          codebook_scales=SCALES, guidance_scales=SCALES, transfer=True, compressed=512, codeword_channels=1024,
+          shortcut=None, dropout=0.1, channels=64, width=None, stride_in="3x3"):
     """N×3×H×W -> N×classes×H×W. `dropout` concerns the released form only: pass 0 to compare training steps."""
     shortcut = shortcut or {"7x7": "conv", "deep32": "avgpool"}[stem]
     assert stem in ("7x7", "deep32") and shortcut in ("conv", "avgpool"), (stem, shortcut)
-    encoder = ResNet(backbone, stem, dilated, shortcut, width)
+    encoder = ResNet(backbone, stem, dilated, shortcut, channels, width, stride_in)
     decoder = {"paper": PaperDecoder, "released": ReleasedDecoder}[form]
     return EfficientFCN(encoder, decoder(encoder.channels, num_classes, codewords, codebook_scales, guidance_scales,
-                                         transfer, channels, codeword_channels, dropout))
+                                         transfer, compressed, codeword_channels, dropout))
 
 
 def to_torch(name, array):
-    """kh×kw×Cin×Cout -> Cout×Cin×kh×kw; one-dimensional arrays as they are. Always a copy."""
-    return torch.tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
+    """kh×kw×Cin×Cout -> Cout×Cin×kh×kw, Cin×Cout -> Cout×Cin; other arrays as they are. Always a copy."""
+    return torch.tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T)
 
 
 def from_torch(name, tensor):
-    """Cout×Cin×kh×kw -> kh×kw×Cin×Cout; one-dimensional tensors as they are. Always a copy."""
+    """Cout×Cin×kh×kw -> kh×kw×Cin×Cout, Cout×Cin -> Cin×Cout; other tensors as they are. Always a copy."""
     array = tensor.detach().numpy()
-    return np.array(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array, order="C")
+    return np.array(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T, order="C")
 
 
 def load(model, arrays):

@@ -52,7 +52,7 @@ def test_rows_of_the_paper_decoder():
 def test_shapes_are_those_of_a_real_run():
     """The shape rules that cost relies on say what a forward pass in the paper's order gives, odd sizes included."""
     for options in (dict(), dict(form="released", stem="deep32"), dict(dilated=True)):
-        model = models.build("efficientfcn", "resnet50", 3, 4, width=4, compressed=4, codeword_channels=4, **options)
+        model = models.build("efficientfcn", "resnet50", 3, 4, channels=4, compressed=4, codeword_channels=4, **options)
         model.decoder.plain = True
         with_shapes = []
         original = ops.convolution.Conv2d.forward
@@ -72,7 +72,7 @@ def test_shapes_are_those_of_a_real_run():
 
 def test_the_shortcuts_are_not_counted():
     """The cost is that of the order in which the paper has it, however the model computes; the model stays as it is."""
-    model = models.build("efficientfcn", "resnet18", 3, 4, width=4, compressed=4, codeword_channels=4)
+    model = models.build("efficientfcn", "resnet18", 3, 4, channels=4, compressed=4, codeword_channels=4)
     expected = report.cost(model, 64, 96)
     assert not model.decoder.plain
     model.decoder.plain = True

@@ -36,7 +36,7 @@ class Stripes(data.Dataset):
 
 def run(folder, settings=SETTINGS, about=None, **options):
     """A run of a tiny network with dropout and batch normalisation."""
-    model = models.build("efficientfcn", "resnet18", 2, 4, "released", width=4, compressed=4, codeword_channels=4)
+    model = models.build("efficientfcn", "resnet18", 2, 4, "released", channels=4, compressed=4, codeword_channels=4)
     return training.Run(model, Stripes(), training.Settings(**settings), folder, about or {"model": "tiny"},
                         save_minutes=0, out=open(os.devnull, "w"), **options)
 
@@ -185,7 +185,7 @@ def test_other_runs_are_refused(tmp_path):
 def test_a_checkpoint_of_another_model(tmp_path):
     first = run(tmp_path, {**SETTINGS, "epochs": 0.5})
     first.train()
-    other = models.build("efficientfcn", "resnet18", 2, 8, "released", width=4, compressed=4, codeword_channels=4)
+    other = models.build("efficientfcn", "resnet18", 2, 8, "released", channels=4, compressed=4, codeword_channels=4)
     with pytest.raises(CheckpointError, match=r"of another model: decoder.attention.0.weight has shape "
                                               r"\(1, 1, 16, 4\), expected \(1, 1, 16, 8\)"):
         checkpoint.restore(first.path, other, training.SGD(other), first.about)

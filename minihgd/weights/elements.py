@@ -1,0 +1,36 @@
+"""Bytes of a file as arrays: mapped, not copied, and with the kinds of numbers that NumPy lacks."""
+
+import math
+import mmap
+
+import numpy as np
+
+SPECIAL = {"bfloat16": 2, "bool": 1}  # bytes of an element; the other kinds are NumPy's, as "f4"
+
+
+def mapped(path):
+    """A file's bytes as a uint8 array, read by the system where they are used. Raises OSError, ValueError if empty."""
+    with open(path, "rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+def length(kind, *shape):
+    """Bytes of an array of a kind and shape."""
+    return math.prod(shape) * (SPECIAL.get(kind) or np.dtype(kind).itemsize)
+
+
+def elements(content, kind, order="<"):
+    """Bytes, little-endian (or big, ">"), as an array of one dimension: a view, but for bfloat16 and bool.
+
+    bfloat16 is the upper half of a float32, and becomes one. The array cannot be written to.
+    """
+    if kind == "bool":
+        array = content != 0
+    elif kind == "bfloat16":
+        array = content.view(f"{order}u2").astype(np.uint32)
+        array <<= 16
+        array = array.view(np.float32)
+    else:
+        array = content.view(f"{order}{kind}")
+    array.flags.writeable = False
+    return array
