@@ -8,6 +8,8 @@ sample g is the (g mod n)-th of the n images in the order drawn for epoch g // n
 s·batch on, so no batch is ever partial, not even of a data set smaller than a batch.
 """
 
+import math
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -76,23 +78,25 @@ class Batches:
             return augment(image, label, self.crop, rng, self.scales, self.flip)
 
 
-def one_by_one(dataset, workers=1, ahead=2):
-    """Yield (id, image H×W×3, label H×W) of a data set in its order, whole and unchanged: for evaluation."""
-
-    def read(index):
-        with naming(dataset.ids[index]):
-            return dataset.ids[index], *dataset[index]
-
-    return prefetch(read, range(len(dataset)), workers, ahead)
+def one_by_one(dataset, workers=1, ahead=2, start=0):
+    """Yield (id, image H×W×3, label H×W) of a data set in its order, whole and unchanged, from number `start` on."""
+    return prefetch(lambda index: _named(dataset, index), range(start, len(dataset)), workers, ahead)
 
 
-def read_all(dataset, workers=2):
+def _named(dataset, index):
+    with naming(dataset.ids[index]):
+        return dataset.ids[index], *dataset[index]
+
+
+def read_all(dataset, workers=2, seconds=math.inf):
     """Read every image and label of a data set once, so that a broken one is known before a long run begins.
 
-    Raises DataError, naming the first.
+    A large one is sampled: after so many seconds, enough has been seen. Raises DataError, naming the first.
     """
-    for _ in one_by_one(dataset, workers):
-        pass
+    started = time.monotonic()
+    for _ in prefetch(lambda index: _named(dataset, index), epoch_order(len(dataset), 0, 0), workers, 2 * workers):
+        if time.monotonic() - started > seconds:
+            break
 
 
 def prefetch(work, jobs, workers, ahead):

@@ -1,42 +1,31 @@
-"""The three forms of PASCAL Context's labels on disk: MATLAB files, one JSON file, PNG files.
+"""Two of the forms of PASCAL Context's labels on disk, MATLAB files and one JSON file. (The third: `PngLabels`.)
 
-Each is a class that knows the `names()` of the images it has labels for, and how to `read(name)` one as a map H×W of
-uint16 with the ids of the full annotation: 1..459, and 0 where nothing is labelled.
+Each is a source (see sources.py), whose `read(name)` gives a map H×W of uint16 with the ids of the full annotation:
+1..459, and 0 where nothing is labelled.
 """
 
 import json
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 
 from ..errors import DataError
 from .coco_masks import decode_mask
-from .dataset import check_range, read_index_png, stems
+from .dataset import check_range
+from .sources import Files, read_mat
 
 NUM_IDS = 459
 
 
-class MatLabels:
+class MatLabels(Files):
     """MATLAB files, one an image, with the 459 ids as they are."""
 
     def __init__(self, path):
-        self.path = path
-
-    def names(self):
-        return stems(self.path, ".mat")
+        super().__init__(path, suffixes=(".mat",))
 
     def read(self, name):
-        path = self.path / f"{name}.mat"
-        try:
-            content = scipy.io.loadmat(path, appendmat=False, variable_names=["LabelMap"])
-        except Exception as error:  # SciPy raises errors of many kinds on files that are not MATLAB's, or cut short
-            raise DataError(f"{path}: expected a MATLAB file with LabelMap, found: {error}") from error
-        if "LabelMap" not in content:
-            keys = [name for name, _, _ in scipy.io.whosmat(path, appendmat=False)]
-            raise DataError(f"{path}: expected the key LabelMap, found {keys}")
-        ids = content["LabelMap"]
-        check_range(ids, NUM_IDS, path)
+        ids = read_mat(self.file(name), "LabelMap")
+        check_range(ids, NUM_IDS, self.file(name))
         return ids.astype(np.uint16)
 
 
@@ -44,7 +33,7 @@ class JsonLabels:
     """One JSON file with a list of masks (COCO run lengths) per image, painted in the order of the list."""
 
     def __init__(self, path):
-        self.path = path
+        self.path, self.where = path, f"in {path}"
         try:
             content = json.loads(path.read_bytes())
             self.entries = {Path(image["file_name"]).stem: image for image in content["images"]}
@@ -81,20 +70,3 @@ class JsonLabels:
                 raise DataError(f"{where}, mask {number}: found size {mask.shape}, expected the image's {ids.shape}")
             ids[mask] = category
         return ids
-
-
-class PngLabels:
-    """PNG files, one an image: 0 = background, 1..59 = the classes in the order of `class_ids`."""
-
-    def __init__(self, path, class_ids):
-        self.path = path
-        self.ids = np.array([0, *class_ids], np.uint16)  # PNG value -> id among the 459
-
-    def names(self):
-        return stems(self.path, ".png")
-
-    def read(self, name):
-        path = self.path / f"{name}.png"
-        label = read_index_png(path)
-        check_range(label, len(self.ids) - 1, path)
-        return self.ids[label]

@@ -1,6 +1,7 @@
 """What every data set is: a list of image ids with a photograph and a label map each; and the readers they share."""
 
-import os
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +16,29 @@ class Dataset:
     """A list of images, each with a label per pixel.
 
     `classes`: tuple of class names, label k is `classes[k]`. `ids`: list of image ids. `len(dataset)` images;
-    `dataset[i]` is the pair (image H×W×3 uint8 RGB, label H×W uint8 with 255 = void).
+    `dataset[i]` is the pair (image H×W×3 uint8 RGB, label H×W uint8 with 255 = void). `labelled` is False for a test
+    split, whose labels are not public: all its pixels are void.
 
-    A subclass sets `classes` and `ids` and says where an image lies and how its label is read.
+    A subclass sets `classes` and `ids`, and the two sources its files come from (see sources.py), `photos` and
+    `labels`; or it says itself where an image lies and how its label is read. At the end of its constructor stands
+    `self.check()`.
     """
 
     classes: tuple
     ids: list
+    split = None  # its name
+    lists = ()  # the text files that the ids are from, if they are from any
+    photos = labels = None
+    labelled = True
+    official = {}  # {split: number of images} as published
 
     def image_path(self, name):
         """The photograph's file, for one of `ids`."""
-        raise TypeError(f"{type(self).__name__} has no image_path")
+        return self.photos.file(name)
 
     def read_label(self, name):
         """The label H×W uint8, 255 = void, for one of `ids`."""
-        raise TypeError(f"{type(self).__name__} has no read_label")
+        return self.labels.read(name)
 
     def __len__(self):
         return len(self.ids)
@@ -37,13 +46,43 @@ class Dataset:
     def __getitem__(self, index):
         """(image H×W×3 uint8, label H×W uint8). Raises DataError for a broken file or sizes that differ."""
         name = self.ids[index]
-        image, label = read_image(self.image_path(name)), self.read_label(name)
+        image = read_image(self.image_path(name))
+        if not self.labelled:
+            return image, np.full(image.shape[:2], VOID, np.uint8)
+        label = self.read_label(name)
         if label.shape != image.shape[:2]:
             raise DataError(
                 f"{self.image_path(name)}: found a label map of {size_text(label)} for it, expected the image's own "
-                f"size, {size_text(image)}"
+                f"size, {size_text(image)}{turned_text(image, label)}"
             )
         return image, label
+
+    def problems(self):
+        """All that is wrong with the lists, a sentence each. Looks at names only: seconds, however many images."""
+        lists = " and ".join(map(str, self.lists))
+        found, twice = [], repeated(self.ids)
+        if not self.ids and self.photos is not None:
+            found.append(f"found no images {self.photos.where}")
+        if twice:
+            found.append(f"{lists}: found {len(twice)} of {len(set(self.ids))} ids more than once: {some(twice)}")
+        for what, source in (("image", self.photos), ("label", self.labels)):
+            if source is not None:
+                expected_by = f", expected by {lists}" if lists else ""
+                found += lacking(self.ids, source.names(), f"{what} {source.where}{expected_by}")
+        return found
+
+    def check(self):
+        """Raise one DataError with all the `problems()`, a line each, if there are any."""
+        found = self.problems()
+        if found:
+            raise DataError("\n".join(found))
+
+    def notes(self):
+        """What is unusual without being wrong, a sentence each: such as another number of images than published."""
+        published = self.official.get(self.split, len(self))
+        if len(self) == published:
+            return []
+        return [f"{type(self).__name__}: split {self.split} has {len(self):,} images, the published one {published:,}"]
 
 
 class Cached(Dataset):
@@ -54,7 +93,14 @@ class Cached(Dataset):
 
     def __init__(self, dataset):
         self.dataset, self.classes, self.ids = dataset, dataset.classes, dataset.ids
+        self.split, self.labelled = dataset.split, dataset.labelled
         self._pairs = {}
+
+    def problems(self):
+        return self.dataset.problems()
+
+    def notes(self):
+        return self.dataset.notes()
 
     def __getitem__(self, index):
         name = self.ids[index]
@@ -71,6 +117,13 @@ def size_text(array):
     return f"{array.shape[1]}×{array.shape[0]} (width×height)"
 
 
+def turned_text(image, label):
+    """A hint, where a label has its image's size turned by a quarter."""
+    if label.shape != image.shape[1::-1]:
+        return ""
+    return "; was it drawn on the photograph as its EXIF orientation shows it? Then store that turned"
+
+
 def decode(path, to_array):
     """`to_array(picture)` of the picture in a file; whatever is wrong with the file becomes a DataError."""
     try:
@@ -85,31 +138,49 @@ def read_image(path):
     """A photograph as H×W×3 uint8 RGB, whatever its mode. Raises DataError for a missing, broken or truncated file."""
     # The EXIF orientation is left alone: label maps were drawn on the pixels as they are stored, so turning the
     # photograph would part it from its labels.
-    return decode(path, lambda picture: np.array(picture.convert("RGB")))
+    return decode(path, to_rgb)
+
+
+def to_rgb(picture):
+    """A Pillow picture of any mode -> H×W×3 uint8 RGB. What is transparent shows white."""
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):  # more than 8 bits of grey
+        values = np.asarray(picture, np.float64)  # H×W
+        top = 65535 if values.max(initial=0) > 255 else 255
+        picture = Image.fromarray(np.clip(values * (255 / top) + 0.5, 0, 255).astype(np.uint8))
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.array(picture.convert("RGB"))
 
 
 def read_index_png(path):
     """A label PNG as H×W uint8: palette indices, or grey values. Raises DataError for any other kind of picture."""
-    mode, label = decode(path, lambda picture: (picture.mode, np.array(picture)))
-    if mode not in ("L", "P"):
-        raise DataError(
-            f"{path}: found a picture of mode {mode}, expected one label a pixel: 8-bit grey (L) or palette (P)"
-        )
-    return label
+    kind, mode, label = decode(path, lambda picture: (picture.format, picture.mode, np.array(picture)))
+    if kind != "PNG":
+        raise DataError(f"{path}: found a file of the kind {kind}, expected PNG, which keeps every label as it is")
+    if mode not in ("1", "L", "P"):
+        hint = "; it shows colours, not labels: turn each colour into the number of its class" if "RGB" in mode else ""
+        raise DataError(f"{path}: found a picture of mode {mode}, expected one label a pixel: 8-bit grey (L) or "
+                        f"palette (P){hint}")
+    return label.astype(np.uint8)
 
 
-def check_range(label, highest, where):
-    """Raise DataError unless `label` is a non-empty H×W map of whole numbers 0..highest; `where` names its file."""
+def check_range(label, highest, where, void=False):
+    """Raise DataError unless `label` is a non-empty H×W map of whole numbers 0..highest; `where` names its file.
+
+    void: whether 255 is allowed too.
+    """
     if label.ndim != 2 or label.size == 0 or label.dtype.kind not in "uif":
         raise DataError(f"{where}: found an array {label.shape} of {label.dtype}, expected H×W numbers")
     if label.dtype.kind == "f":  # MATLAB writes doubles unless told otherwise
         broken = label[label != np.round(label)]  # NaN is among them
         if broken.size:
             raise DataError(f"{where}: found label {broken[0]}, expected whole numbers")
-    lowest_found, highest_found = label.min(), label.max()
-    if lowest_found < 0 or highest_found > highest:
-        found = lowest_found if lowest_found < 0 else highest_found
-        raise DataError(f"{where}: found label {found}, expected 0 to {highest}")
+    outside = (label < 0) | (label > highest)
+    if void:
+        outside &= label != VOID
+    if outside.any():
+        raise DataError(f"{where}: found label {label[outside][0]}, expected 0 to {highest}{' or 255' if void else ''}")
 
 
 def read_lines(path):
@@ -125,24 +196,32 @@ def read_lines(path):
 
 
 def read_split(*paths):
-    """The image ids in one or more split files, one a line. Raises DataError if one is missing, empty or repeats."""
-    ids = [name for path in paths for name in read_lines(path)]
-    if len(set(ids)) < len(ids):
-        seen = set()
-        twice = next(name for name in ids if name in seen or seen.add(name))
-        raise DataError(f"{' and '.join(map(str, paths))}: found id {twice} more than once, expected each id once")
-    return ids
+    """The image ids in one or more split files, one a line. Raises DataError if one is missing or empty."""
+    return [composed(line) for path in paths for line in read_lines(path)]
 
 
-def stems(folder, suffix):
-    """The names of a folder's files that end in `suffix`, without it: one listing, however many are asked for."""
-    with os.scandir(folder) as entries:
-        return {entry.name[: -len(suffix)] for entry in entries if entry.name.endswith(suffix)}
+def composed(name):
+    """A name with each accented letter as one character: some systems store it as two, letter and accent."""
+    return unicodedata.normalize("NFC", name)
+
+
+def repeated(ids):
+    """The ids that occur more than once."""
+    return [name for name, times in Counter(ids).items() if times > 1]
+
+
+def lacking(ids, present, what):
+    """[] if all ids are among `present`; else one sentence that counts those that are not; `what` they have none of."""
+    missing = [name for name in ids if name not in present]
+    return [f"{len(missing)} of {len(ids)} ids have no {what}: {some(missing)}"] if missing else []
+
+
+def some(names):
+    """The first five names."""
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def require(ids, present, what):
     """Raise one DataError that counts the ids not among `present` and names the first five; `what` they lack."""
-    missing = [name for name in ids if name not in present]
-    if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise DataError(f"{len(missing)} of {len(ids)} ids have no {what}: {shown}")
+    for sentence in lacking(ids, present, what):
+        raise DataError(sentence)

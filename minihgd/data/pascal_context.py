@@ -12,8 +12,10 @@ import numpy as np
 
 from ..errors import DataError
 from .context_classes import CLASSES
-from .context_labels import NUM_IDS, JsonLabels, MatLabels, PngLabels
-from .dataset import VOID, Dataset, read_lines, read_split, require, stems
+from .context_labels import NUM_IDS, JsonLabels, MatLabels
+from .dataset import VOID, Dataset, read_lines, read_split
+from .layout import check_choice, find, find_lists, halves, search_folders
+from .sources import Files, PngLabels
 
 LABEL_FORMS = {"mat": "trainval", "json": "trainval_merged.json", "png": "SegmentationClassContext"}  # by preference
 SPLITS = ("train", "val", "trainval")
@@ -42,6 +44,8 @@ class PascalContext(Dataset):
     Raises DataError for a setting or a file that is missing, broken or out of range.
     """
 
+    official = {"train": 4998, "val": 5105, "trainval": 10103}
+
     def __init__(self, root, split, classes=59, labels=None, order="59_labels", png_order=None):
         check_choice("split", split, SPLITS)
         check_choice("classes", classes, (59, 60))
@@ -49,23 +53,31 @@ class PascalContext(Dataset):
         check_choice("order", order, ("59_labels", "sorted"))
         check_choice("png_order", png_order, (None, "59_labels", "sorted"))
         self.root, self.split = Path(root), split
-        folders = search_folders(self.root)
+        folders = search_folders(self.root, "PASCAL Context", "VOCdevkit", "VOC2010", "VOCdevkit/VOC2010")
         named_ids = read_named_ids(folders)
-        self.images = find(folders, "JPEGImages")
+        self.photos = Files(find(folders, "JPEGImages"), suffixes=(".jpg",))
         self.labels = find_labels(folders, labels, named_ids, png_order)
-        self.ids = find_ids(folders, split, self.labels)
+        self.ids, self.lists = find_ids(folders, split, self.labels)
+        self.unlisted = set()
         if isinstance(self.labels, JsonLabels):
-            self.ids = listed_ids(self.ids, self.labels, stems(self.images, ".jpg"))
+            self.leave_out_unlisted()
         self.classes, self.table = class_table(in_order(named_ids, order), classes)
         self.check()
 
-    def check(self):
-        """Raise DataError unless every id of the split has an image and a label; looks at file names only."""
-        require(self.ids, stems(self.images, ".jpg"), f"image (.jpg) in {self.images}, expected by split {self.split}")
-        require(self.ids, self.labels.names(), f"label in {self.labels.path}, expected by split {self.split}")
+    def leave_out_unlisted(self):
+        """Drop the ids that have a photograph but no entry in the JSON, which lists a few less than VOC does."""
+        unlisted = {name for name in self.ids if name in self.photos.names() and name not in self.labels.names()}
+        if 0 < len(unlisted) < len(self.ids):
+            self.unlisted = unlisted
+            self.ids = [name for name in self.ids if name not in unlisted]
+            warnings.warn(self.unlisted_note(), stacklevel=3)
 
-    def image_path(self, name):
-        return self.images / f"{name}.jpg"
+    def unlisted_note(self):
+        return (f"{self.labels.path} does not list {len(self.unlisted)} of the split's "
+                f"{len(self.ids) + len(self.unlisted)} images, such as {min(self.unlisted)}: they are left out")
+
+    def notes(self):
+        return super().notes() + ([self.unlisted_note()] if self.unlisted else [])
 
     def read_label(self, name):
         """The label H×W uint8: 0 to classes - 1, or 255 = void."""
@@ -73,31 +85,6 @@ class PascalContext(Dataset):
 
 
 # --- finding the parts -----------------------------------------------------------------------------------------
-
-
-def check_choice(argument, found, choices):
-    """Raise DataError unless an argument is one of its choices."""
-    if found not in choices:
-        raise DataError(f"PascalContext: {argument}={found!r}, expected one of {', '.join(map(repr, choices))}")
-
-
-def search_folders(root):
-    """The folders in which parts may lie, outermost first."""
-    if not root.is_dir():
-        raise DataError(f"{root}: expected the folder of PASCAL Context, found no such folder")
-    candidates = (root, root / "VOCdevkit", root / "VOC2010", root / "VOCdevkit" / "VOC2010")
-    return [folder for folder in candidates if folder.is_dir()]
-
-
-def find(folders, *parts, required=True):
-    """The first existing path of a part in the folders; None, or DataError if required, where there is none."""
-    paths = [folder / part for part in parts for folder in folders]
-    for path in paths:
-        if path.exists():
-            return path
-    if required:
-        raise DataError(f"{folders[0]}: looked for {' or '.join(parts)}, found none of {', '.join(map(str, paths))}")
-    return None
 
 
 def find_labels(folders, form, named_ids, png_order):
@@ -114,32 +101,20 @@ def find_labels(folders, form, named_ids, png_order):
             "59_labels.txt (a person is 15), 'sorted' if by id among the 459 (a person is 37, as in most PNGs made "
             "from the JSON annotation)"
         )
-    return PngLabels(path, [number for _, number in in_order(named_ids, png_order)])
+    ids = [number for _, number in in_order(named_ids, png_order)]
+    return PngLabels(path, meaning=dict(enumerate([0, *ids])))
 
 
 def find_ids(folders, split, labels):
-    """The image ids of a split: from its file, or the two files that make it up, or the JSON's `phase`."""
-    halves = ("train", "val") if split == "trainval" else (split,)
-    for place in SPLIT_FOLDERS:
-        for names in ((split,), halves):
-            paths = [find(folders, f"{place}/{name}.txt", required=False) for name in names]
-            if all(paths):
-                return read_split(*paths)
+    """(image ids of a split, the files they are from): from lists, or from the JSON's `phase`."""
+    lists = find_lists(folders, SPLIT_FOLDERS, split)
+    if lists:
+        return read_split(*lists), lists
     if isinstance(labels, JsonLabels):
-        ids = labels.in_phases(*halves)
+        ids = labels.in_phases(*halves(split))
         if ids:
-            return ids
+            return ids, [labels.path]
     return find(folders, *(f"{place}/{split}.txt" for place in SPLIT_FOLDERS))  # raises: says what was looked for
-
-
-def listed_ids(ids, labels, photographs):
-    """The ids without those that have a photograph but no entry in the JSON, which lists a few less than VOC does."""
-    unlisted = {name for name in ids if name in photographs and name not in labels.names()}
-    if not 0 < len(unlisted) < len(ids):
-        return ids
-    warnings.warn(f"{labels.path} does not list {len(unlisted)} of the split's {len(ids)} images, such as "
-                  f"{min(unlisted)}: they are left out", stacklevel=3)
-    return [name for name in ids if name not in unlisted]
 
 
 # --- the classes -----------------------------------------------------------------------------------------------

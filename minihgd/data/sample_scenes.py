@@ -32,6 +32,8 @@ class SampleScenes(PascalContext):
     Raises DataError if `root` holds other scenes or something else, or as PascalContext does.
     """
 
+    official = {}  # those of the photographs do not count here
+
     def __init__(self, root, split, seed=0, train=200, val=40, **options):
         write(root, seed, train, val)
         super().__init__(root, split, **options)

@@ -1,6 +1,7 @@
 """Scores and prediction."""
 
-from .predict import evaluate, predict, weighting_maps
+from .counted import evaluate_resumably
+from .prediction import Views, evaluate, predict, predict_labels, weighting_maps
 from .score import Score
 
-__all__ = ["Score", "evaluate", "predict", "weighting_maps"]
+__all__ = ["Score", "Views", "evaluate", "evaluate_resumably", "predict", "predict_labels", "weighting_maps"]

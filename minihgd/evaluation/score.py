@@ -11,9 +11,22 @@ from ..errors import ShapeError
 class Score:
     """Counts of (true class, predicted class) over all labelled pixels seen so far."""
 
-    def __init__(self, num_classes, void=255):
-        self.num_classes, self.void = num_classes, void
+    def __init__(self, num_classes, void=255, confusion=None):
+        self.num_classes, self.void, self.ignored = num_classes, void, ()
         self.confusion = np.zeros((num_classes, num_classes), np.int64)  # [truth, prediction]
+        if confusion is not None:
+            self.confusion += confusion
+
+    def ignoring(self, *classes):
+        """The Score without the pixels whose true class is among `classes`, which the means leave out, too.
+
+        What was predicted as one of those is wrong for its own class still. PASCAL Context scored on 59 classes is its
+        score on 60 without the background.
+        """
+        rest = Score(self.num_classes, self.void, self.confusion)
+        rest.confusion[list(classes)] = 0
+        rest.ignored = classes
+        return rest
 
     def update(self, prediction, label):
         """Count an image: prediction and label are integer arrays of one shape; void pixels of the label are left out.
@@ -39,10 +52,12 @@ class Score:
 
     @property
     def class_iou(self):
-        """IoU of each class, K floats; NaN for a class neither in a label nor in a prediction."""
+        """IoU of each class, K floats; NaN for a class neither in a label nor in a prediction, or ignored."""
         right = np.diag(self.confusion)
         union = self.confusion.sum(axis=0) + self.confusion.sum(axis=1) - right
-        return np.where(union > 0, right / np.maximum(union, 1), np.nan)
+        iou = np.where(union > 0, right / np.maximum(union, 1), np.nan)
+        iou[list(self.ignored)] = np.nan
+        return iou
 
     @property
     def mean_iou(self):

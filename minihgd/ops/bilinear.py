@@ -16,27 +16,41 @@ from .convolution import pair
 SMALL = 1 << 16  # elements of R_h ⊗ R_w, up to which a map is resized by that one matrix
 
 
-@functools.lru_cache(maxsize=256)
-def resize_matrix(size_in, size_out, align_corners=False):
-    """R size_out×size_in, float64, read-only.
+def neighbours(size_in, size_out, align_corners=False, outputs=slice(None)):
+    """left, right and t, one each for every output pixel (of a slice): it is 1 - t of pixel left and t of pixel right.
 
     Output pixel i looks at position u of the input. With `align_corners` the first and last pixel centres coincide,
     u = i (size_in - 1) / (size_out - 1); without, the pixels' edges do, u = (i + 1/2) size_in / size_out - 1/2,
-    kept inside the first and last centre. The pixels floor(u) and floor(u) + 1 get the weights 1 - t and t,
-    t = u - floor(u).
+    kept inside the first and last centre. left = floor(u), right = left + 1, t = u - left.
     """
-    i = np.arange(size_out, dtype=np.float64)
+    i = np.arange(size_out, dtype=np.float64)[outputs]
     if align_corners:
         u = i * ((size_in - 1) / max(1, size_out - 1))
     else:
         u = np.maximum((i + 0.5) * (size_in / size_out) - 0.5, 0)
     left = np.minimum(u.astype(int), size_in - 1)
-    right = np.minimum(left + 1, size_in - 1)
-    t = u - left
-    R = np.zeros((size_out, size_in))
-    np.add.at(R, (np.arange(size_out), left), 1 - t)
-    np.add.at(R, (np.arange(size_out), right), t)
+    return left, np.minimum(left + 1, size_in - 1), u - left
+
+
+@functools.lru_cache(maxsize=256)
+def resize_matrix(size_in, size_out, align_corners=False):
+    """R size_out×size_in, float64, read-only: two weights in each row, see `neighbours`."""
+    R = _two_in_each_row(size_in, *neighbours(size_in, size_out, align_corners))
     R.flags.writeable = False
+    return R
+
+
+def resize_rows(size_in, size_out, outputs, align_corners=False):
+    """Some rows (a slice) of R without the columns in which they are zero, and the slice of those that are left."""
+    left, right, t = neighbours(size_in, size_out, align_corners, outputs)
+    inputs = slice(int(left[0]), int(right[-1]) + 1)
+    return _two_in_each_row(inputs.stop - inputs.start, left - inputs.start, right - inputs.start, t), inputs
+
+
+def _two_in_each_row(columns, left, right, t):
+    R = np.zeros((len(t), columns))
+    np.add.at(R, (np.arange(len(t)), left), 1 - t)
+    np.add.at(R, (np.arange(len(t)), right), t)
     return R
 
 

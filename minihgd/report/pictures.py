@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..data import VOID
+from ..data import VOID, voc_palette
 from ..files import written_aside
 
-MARGIN, INK, PAPER = 8, (30, 30, 30), (255, 255, 255)
+MARGIN, LINE, INK, PAPER = 8, 22, (30, 30, 30), (255, 255, 255)
 NATURAL = {  # classes that cover large fields, in colours one knows them by
     "sky": (135, 190, 235), "water": (40, 105, 180), "grass": (125, 185, 80), "tree": (40, 110, 60),
     "road": (130, 95, 145), "snow": (235, 240, 250), "ground": (205, 175, 125), "mountain": (140, 115, 105),
@@ -15,25 +15,20 @@ NATURAL = {  # classes that cover large fields, in colours one knows them by
 }
 
 
-def palette():
-    """The PASCAL VOC colours, 256×3 uint8: bits 0, 1, 2 of a label are the top bits of R, G, B, then the next three."""
-    colours = np.zeros((256, 3), np.uint8)
-    for label in range(256):
-        rest = label
-        for bit in range(7, -1, -1):
-            for channel in range(3):
-                colours[label, channel] |= (rest >> channel & 1) << bit
-            rest >>= 3
-    return colours
-
-
-def coloured(labels, classes):
-    """Labels H×W -> H×W×3 uint8: NATURAL colours, or the PASCAL VOC palette's next one; void is light grey."""
-    table = palette() if classes[0] == "background" else np.roll(palette(), -1, axis=0)  # 0 is for the background
+def colour_table(classes):
+    """256×3 uint8: NATURAL colours, or the PASCAL VOC palette's next one; void is light grey."""
+    table = voc_palette()
+    if classes[0] != "background":  # whose colour is the first, black
+        table = np.roll(table, -1, axis=0)
     for k, name in enumerate(classes):
         table[k] = NATURAL.get(name, table[k])
     table[VOID] = 225
-    return table[labels]
+    return table
+
+
+def coloured(labels, classes):
+    """Labels H×W -> H×W×3 uint8 in the colours of `colour_table`."""
+    return colour_table(classes)[labels]
 
 
 def side_by_side(rows, classes, width=220):
@@ -45,6 +40,36 @@ def side_by_side(rows, classes, width=220):
     occurring = np.unique(np.concatenate([np.ravel(labels) for row in rows for labels in row[1:]]))
     legend = [(classes[k], tuple(coloured(k, classes).tolist())) for k in occurring if k != VOID]
     return _sheet(cells, ["image", "truth", "prediction"], width, legend)
+
+
+def overlay_with_legend(image, labels, classes, strength=0.6):
+    """A Pillow picture of an image H×W×3 under the colours of its labels H×W, edges drawn, with a legend below.
+
+    The legend names the classes that occur, the largest first, with their shares of the pixels. What a class named
+    "background" covers stays as it is.
+    """
+    colours = coloured(labels, classes)  # H×W×3
+    tint = strength * np.array([name != "background" for name in classes])[labels][:, :, None]  # H×W×1
+    mixed = (1 - tint) * image + tint * colours
+    edge = np.zeros(labels.shape, bool)
+    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= labels[1:] != labels[:-1]
+    mixed[edge] = colours[edge] * 0.4
+    names, counts = np.unique(labels, return_counts=True)
+    legend = [(f"{classes[k]} {count / labels.size:.0%}", tuple(coloured(k, classes).tolist()))
+              for k, count in sorted(zip(names, counts, strict=True), key=lambda pair: -pair[1])]
+    height, width = labels.shape
+    sheet = Image.new("RGB", (width, height + legend_height(legend, width)), PAPER)
+    sheet.paste(Image.fromarray(mixed.astype(np.uint8)))
+    draw_legend(sheet, legend, height + MARGIN)
+    return sheet
+
+
+def palette_picture(labels, classes):
+    """Labels H×W as a Pillow palette picture: its values are the labels, its colours those of `coloured`."""
+    picture = Image.fromarray(labels.astype(np.uint8))
+    picture.putpalette(colour_table(classes).tobytes())
+    return picture
 
 
 def weighting_sheet(images, weights, least=0, width=160, count=5):
@@ -97,12 +122,9 @@ def _sheet(cells, titles, width, legend):
     font = ImageFont.load_default(13)
     pictures = [[_fit(cell, width) for cell in row] for row in cells]
     heights = [max(picture.height for picture in row) for row in pictures]
-    total_width = MARGIN + len(titles) * (width + MARGIN)
-    per_line = max(1, (total_width - MARGIN) // 110)
-    legend_lines = -(-len(legend) // per_line)
-    top = 24
-    sheet = Image.new("RGB", (total_width, top + sum(heights) + MARGIN * len(heights) + legend_lines * 22 + MARGIN),
-                      PAPER)
+    total_width, top = MARGIN + len(titles) * (width + MARGIN), 24
+    size = total_width, top + sum(heights) + MARGIN * len(heights) + legend_height(legend, total_width)
+    sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
         draw.text((MARGIN + column * (width + MARGIN), 4), title, INK, font)
@@ -111,11 +133,34 @@ def _sheet(cells, titles, width, legend):
         for column, picture in enumerate(row):
             sheet.paste(picture, (MARGIN + column * (width + MARGIN), y))
         y += height + MARGIN
+    draw_legend(sheet, legend, y)
+    return sheet
+
+
+def legend_height(legend, width):
+    """Pixels that `draw_legend` needs."""
+    return -(-len(legend) // per_line(legend, width)) * LINE + MARGIN
+
+
+def draw_legend(sheet, legend, y):
+    """Draw (name, colour) pairs on a Pillow picture, from line y on, side by side as its width allows."""
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    count = per_line(legend, sheet.width)
     for i, (name, colour) in enumerate(legend):
-        x, line = MARGIN + i % per_line * 110, y + i // per_line * 22
+        x, line = MARGIN + i % count * entry_width(legend), y + i // count * LINE
         draw.rectangle((x, line + 2, x + 14, line + 16), colour, INK)
         draw.text((x + 20, line), name, INK, font)
-    return sheet
+
+
+def entry_width(legend):
+    """Pixels from one entry to the next: the longest name has room."""
+    font = ImageFont.load_default(13)
+    return max([110, *(36 + round(font.getlength(name)) for name, _ in legend)])
+
+
+def per_line(legend, width):
+    """Entries beside one another in a legend of a width."""
+    return max(1, (width - MARGIN) // entry_width(legend))
 
 
 def _fit(array, width):

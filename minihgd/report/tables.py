@@ -2,6 +2,9 @@
 
 import numpy as np
 
+TABLE_6 = ("aero", "bike", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "table", "dog", "horse",
+           "mbike", "person", "plant", "sheep", "sofa", "train", "tv")  # the paper's names for VOC's classes
+
 
 def class_table(score, classes):
     """The score of each class that occurs, as lines of text: name, IoU, share of the labelled pixels."""
@@ -12,6 +15,15 @@ def class_table(score, classes):
             rows.append((name, f"{iou:.3f}", f"{100 * count / total:.1f}%"))
     rows.append((f"mean of {len(rows) - 1}", f"{score.mean_iou:.3f}", ""))
     return "\n".join(aligned(rows))
+
+
+def table_6(score, name):
+    """A VOC score as a row of the paper's Table 6, under its header: IoU of the classes and their mean, in percent.
+
+    The background is in the mean, as on VOC's server, and has no column.
+    """
+    iou = ["–" if np.isnan(value) else f"{100 * value:.1f}" for value in score.class_iou[1:]]
+    return "\n".join(aligned([("Method", *TABLE_6, "mIoU%"), (name, *iou, f"{100 * score.mean_iou:.1f}")]))
 
 
 def aligned(rows):

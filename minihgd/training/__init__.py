@@ -1,8 +1,9 @@
 """SGD, the schedule, the loop, checkpoints."""
 
-from .checkpoint import Checkpoint, load, restore, save
+from .checkpoint import Checkpoint, load, model_of, restore, save
 from .loop import Run, Settings
+from .progress import Progress
 from .schedule import poly
 from .sgd import SGD
 
-__all__ = ["SGD", "Checkpoint", "Run", "Settings", "load", "poly", "restore", "save"]
+__all__ = ["SGD", "Checkpoint", "Progress", "Run", "Settings", "load", "model_of", "poly", "restore", "save"]

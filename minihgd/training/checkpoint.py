@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import models
 from ..errors import CheckpointError
 from ..files import written_aside
 
@@ -52,6 +53,31 @@ def load(path):
     return Checkpoint(step, weights, velocity, about)
 
 
+def model_of(path):
+    """The model of a checkpoint, in evaluation mode, and its `about`. Raises CheckpointError.
+
+    For checkpoints whose `about` has `network`, the arguments of `models.build`, and the list `classes`.
+    """
+    checkpoint = load(path)
+    network, classes = (checkpoint.about.get(key) for key in ("network", "classes"))
+    if not isinstance(network, dict) or not isinstance(classes, list):
+        raise CheckpointError(f"{path}: it does not say which network it holds; expected `network` and `classes`")
+    try:
+        model = models.build(num_classes=len(classes), **network)
+        model.load_state_dict(checkpoint.weights)
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: not the weights of its own network ({error.args[0]})") from None
+    return model.eval(), checkpoint.about
+
+
+def flat(about, prefix=""):
+    """Nested dictionaries as one, names joined by dots."""
+    parts = {}
+    for key, value in about.items():
+        parts |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return parts
+
+
 def restore(path, model, optimiser, about):
     """Load `path` into a model and its optimiser and return the step, if it belongs to a run set to `about`.
 
@@ -59,9 +85,9 @@ def restore(path, model, optimiser, about):
     was changed.
     """
     checkpoint = load(path)
-    keys = sorted(about.keys() | checkpoint.about.keys())
-    differ = [f"{key} is {checkpoint.about.get(key)!r} there and {about.get(key)!r} here"
-              for key in keys if checkpoint.about.get(key) != about.get(key)]
+    there, here = flat(checkpoint.about), flat(about)
+    differ = [f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
+              for key in sorted(there.keys() | here.keys()) if there.get(key) != here.get(key)]
     if differ:
         raise CheckpointError(f"{path}: a checkpoint of another run: {'; '.join(differ)}")
     expected, found = ({name: v.shape for name, v in velocity.items()}

@@ -1,14 +1,14 @@
-"""What a run says while it goes on: one line that is rewritten on a terminal, plain lines elsewhere."""
+"""What long work says while it goes on: one line that is rewritten on a terminal, plain lines elsewhere."""
 
 import sys
 import time
 
 
 class Progress:
-    """Reports steps of a run: step, loss, learning rate, images per second, time left."""
+    """Reports steps of a run, or other things that are counted: how many, images per second, time left."""
 
-    def __init__(self, steps, batch, first=0, out=None, every=10.0):
-        self.steps, self.batch = steps, batch
+    def __init__(self, steps, batch=1, first=0, out=None, every=10.0, what="step"):
+        self.steps, self.batch, self.what = steps, batch, what
         self.out = out or sys.stdout
         self.live = self.out.isatty()
         self.every = 0.2 if self.live else every  # seconds between reports
@@ -16,15 +16,18 @@ class Progress:
         self.first, self.paused = first, 0.0
 
     def step(self, done, loss, lr):
-        """Report after step number `done` (counted from 1), if it is time to; returns images per second so far."""
+        """Report after a step of training: see `report`."""
+        return self.report(done, f"loss {loss:.4f}  lr {lr:.5f}  ")
+
+    def report(self, done, text=""):
+        """Report `text` after number `done` (counted from 1), if it is time to; returns images per second so far."""
         now = time.monotonic()
         seconds = max(1e-9, now - self.started - self.paused)
         rate = (done - self.first) * self.batch / seconds
         if now - self.reported >= self.every or done == self.steps:
             self.reported = now
             left = (self.steps - done) * seconds / (done - self.first)
-            self._write(f"step {done}/{self.steps}  loss {loss:.4f}  lr {lr:.5f}  {rate:.1f} images/s  "
-                        f"{clock(left)} left")
+            self._write(f"{self.what} {done}/{self.steps}  {text}{rate:.1f} images/s  {clock(left)} left")
         return rate
 
     def say(self, text):

@@ -9,13 +9,13 @@ import shutil
 import numpy as np
 import pytest
 import scipy.io
-from PIL import Image
 
 from minihgd.data import PascalContext
 from minihgd.data.context_classes import NAMES
 from minihgd.errors import DataError
 
 from .make_context import full_maps, merged_json, write_context
+from .spoil import arguments, no_root, picture, text, truncated, without
 
 VOC = "VOCdevkit/VOC2010"
 IMAGE = f"{VOC}/JPEGImages/2008_000009.jpg"
@@ -25,39 +25,6 @@ SPLIT = f"{VOC}/ImageSets/Main/val.txt"
 JSON = "trainval_merged.json"
 FROM_JSON = {"labels": "json"}
 FROM_PNG = {"labels": "png", "png_order": "sorted"}
-
-
-def arguments(**given):
-    return lambda root: given
-
-
-def no_root(root):
-    return {"root": root / "nowhere"}
-
-
-def without(*paths, **given):
-    def maker(root):
-        for path in paths:
-            shutil.rmtree(root / path) if (root / path).is_dir() else (root / path).unlink()
-        return given
-
-    return maker
-
-
-def text(path, content, **given):
-    def maker(root):
-        (root / path).write_text(content)
-        return given
-
-    return maker
-
-
-def truncated(path, **given):
-    def maker(root):
-        (root / path).write_bytes((root / path).read_bytes()[:-60])
-        return given
-
-    return maker
 
 
 def mat_of(value):
@@ -76,11 +43,7 @@ def mat_with(**content):
 
 
 def png_of(value, mode="L"):
-    def maker(root):
-        Image.new(mode, (11, 12), value).save(root / PNG)
-        return FROM_PNG
-
-    return maker
+    return picture(PNG, (11, 12), value, mode, **FROM_PNG)
 
 
 def json_with(in_image=(), in_mask=()):
@@ -122,19 +85,26 @@ LISTS = {  # seen when the data set is opened, before any image is
     "no such phase": (no_such_phase, "looked for .*ImageSets/Main/val.txt"),
     "absent images": (
         text(SPLIT, "2008_000009\n2009_000001\n2009_000002\n"),
-        r"2 of 3 ids have no image \(.jpg\) in .*JPEGImages.* split val: 2009_000001, 2009_000002$",
+        r"2 of 3 ids have no image \(.jpg\) in .*JPEGImages, expected by .*val.txt: 2009_000001, 2009_000002\n",
     ),
     "absent image, json": (text(SPLIT, "2008_000009\n2009_000001\n", **FROM_JSON), "1 of 2 ids .*: 2009_000001$"),
     "many absent": (
         text(SPLIT, "".join(f"2009_{k:06}\n" for k in range(9))),
         r"9 of 9 ids .*: 2009_000000, .*2009_000004, \.\.\.$",
     ),
-    "absent mat": (without(MAT), "1 of 2 ids have no label in .*trainval.*: 2008_000009"),
-    "absent png": (without(PNG, **FROM_PNG), "1 of 2 ids have no label in .*SegmentationClassContext.*: 2008_000009"),
-    "repeated id": (text(SPLIT, "2008_000009\n2008_000027\n2008_000009\n"), "val.txt: found id 2008_000009 more than"),
+    "absent mat": (without(MAT), r"^1 of 2 ids have no label \(.mat\) in .*trainval, .*: 2008_000009$"),
+    "absent png": (without(PNG, **FROM_PNG), "1 of 2 ids have no label .* in .*Context, .*: 2008_000009"),
+    "repeated id": (
+        text(SPLIT, "2008_000009\n2008_000027\n2008_000009\n"),
+        "val.txt: found 1 of 2 ids more than once: 2008_000009$",
+    ),
+    "all of these": (
+        text(SPLIT, "2008_000027\n2009_000001\n2008_000027\n"),
+        r"(?s)val.txt: found 1 of 2 ids .*: 2008_000027\n1 of 3 ids have no image .*\n1 of 3 ids have no label .*01$",
+    ),
     "id of both splits": (
         text(SPLIT, "2008_000007\n", split="trainval"),
-        "train.txt and .*val.txt: found id 2008_000007 more than once",
+        "train.txt and .*val.txt: found 1 of 3 ids more than once: 2008_000007$",
     ),
     "empty split": (text(SPLIT, "\n  \n"), "val.txt: found an empty file"),
     "unknown split": (arguments(split="test"), "split='test', expected one of 'train', 'val', 'trainval'"),

@@ -1,6 +1,7 @@
 """PASCAL Context from each of its forms on disk. (What is said of broken files: test_broken_context.py.)"""
 
 import json
+import os
 import shutil
 import warnings
 
@@ -176,7 +177,8 @@ def test_photographs_that_the_json_does_not_list_are_left_out_with_a_warning(tmp
     (tmp_path / "trainval_merged.json").write_text(json.dumps(merged_json(maps)))
     with pytest.warns(UserWarning, match=r"does not list 1 of the split's 3 images, such as 2008_000007") as caught:
         assert PascalContext(tmp_path, "train").ids == ["2008_000002", "2008_000016"]
-    assert caught[0].filename == __file__
+        (note,) = PascalContext(tmp_path, "train").notes()[1:]
+    assert caught[0].filename == __file__ and str(caught[0].message) == note
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert PascalContext(tmp_path, "val").ids == SPLITS["val"]
@@ -214,12 +216,24 @@ def test_cached_decodes_once_and_hands_out_the_same(published):
     assert cached[-1][0] is cached[1][0]
 
 
-def test_ten_thousand_ids_are_checked_with_one_listing_a_folder(published, monkeypatch):
+def test_the_numbers_of_images_are_compared_with_the_published_ones(published):
     dataset = PascalContext(published, "val")
+    assert dataset.problems() == []
+    assert dataset.notes() == ["PascalContext: split val has 2 images, the published one 5,105"]
+    dataset.ids = [f"{k:05}" for k in range(5105)]
+    assert dataset.notes() == []
+    assert Cached(dataset).notes() == []
+
+
+def test_a_folder_is_listed_once_however_many_ids_there_are(published, monkeypatch):
     listings = []
-    present = {f"{k:05}" for k in range(10_000)}
-    monkeypatch.setattr("minihgd.data.pascal_context.stems", lambda *asked: listings.append(asked) or present)
+    monkeypatch.setattr("os.scandir", lambda folder, scan=os.scandir: listings.append(folder) or scan(folder))
+    dataset = PascalContext(published, "val")
+    assert len(listings) <= 2 and dataset.photos.path in listings and dataset.labels.path in listings
     dataset.ids = [f"{k:05}" for k in range(10_003)]
+    dataset.photos.files = dict.fromkeys(dataset.ids[:10_000])
+    dataset.labels.files = dict.fromkeys(dataset.ids)
+    monkeypatch.setattr("os.scandir", None)
+    monkeypatch.setattr("os.stat", None)
     with pytest.raises(DataError, match="^3 of 10003 ids have no image .*: 10000, 10001, 10002$"):
         dataset.check()
-    assert len(listings) == 1

@@ -145,7 +145,7 @@ def test_what_was_painted_is_what_is_on_disk(folder):
 
 def test_read_as_pascal_context(folder):
     train, val = (SampleScenes(folder, split, seed=3, train=7, val=2) for split in ("train", "val"))
-    assert (len(train), len(val)) == (7, 2)
+    assert (len(train), len(val)) == (7, 2) and train.notes() == []
     _, ids = sample(seed=3, split_number=0, index=4)
     image, label = train[4]
     assert image.shape == (*label.shape, 3) and image.dtype == label.dtype == np.uint8

@@ -7,14 +7,16 @@ from PIL import Image
 from minihgd import Tensor, evaluation, models, nn, ops
 from minihgd.data import normalise
 from minihgd.errors import ShapeError
+from minihgd.evaluation import prediction
+from minihgd.evaluation import views as views_module
 
 
 def plain_score(predictions, labels, classes, void=255):
     """(pixel accuracy, IoU of each class or NaN) with a loop over pixels."""
     right = total = 0
     both, either = [0] * classes, [0] * classes
-    for prediction, label in zip(predictions, labels, strict=True):
-        for p, t in zip(prediction.ravel().tolist(), label.ravel().tolist(), strict=True):
+    for guess, label in zip(predictions, labels, strict=True):
+        for p, t in zip(guess.ravel().tolist(), label.ravel().tolist(), strict=True):
             if t == void:
                 continue
             total += 1
@@ -42,6 +44,16 @@ def test_score_equals_a_plain_count(classes, shapes, void):
     assert np.allclose(score.class_iou, iou, equal_nan=True, atol=1e-15)
     known = [value for value in iou if value == value]
     assert np.allclose(score.mean_iou, np.mean(known) if known else np.nan, equal_nan=True, atol=1e-15)
+
+
+def test_ignoring_a_class():
+    """Its pixels do not count, and what is predicted as it is wrong for the class that it should have been."""
+    score = evaluation.Score(3)
+    score.update(np.array([[0, 1, 1, 0, 2, 2]]), np.array([[0, 0, 1, 1, 1, 2]]))
+    rest = score.ignoring(0)
+    assert rest.confusion.tolist() == [[0, 0, 0], [1, 1, 1], [0, 0, 1]]
+    assert rest.pixel_accuracy == 0.5 and rest.mean_iou == (1 / 3 + 1 / 2) / 2 and np.isnan(rest.class_iou[0])
+    assert score.confusion[0].tolist() == [1, 1, 0] and score.pixel_accuracy == 0.5
 
 
 def test_by_hand():
@@ -73,6 +85,16 @@ def model():
 @pytest.fixture(scope="module")
 def image():
     return np.random.default_rng(0).integers(0, 256, (45, 70, 3), np.uint8)
+
+
+class Pixelwise(nn.Module):
+    """Four classes that follow from a pixel's own colour."""
+
+    def __init__(self):
+        self.weight = nn.Parameter(np.random.default_rng(0).standard_normal((1, 1, 3, 4)))
+
+    def forward(self, x):
+        return ops.conv2d(x, self.weight)
 
 
 def softmax(z):
@@ -111,10 +133,94 @@ def test_flipping_the_image_flips_a_flip_averaged_prediction(model, image):
     assert np.abs(p - q[:, ::-1]).max() < 1e-6
 
 
+# --- windows ---------------------------------------------------------------------------------------------------
+
+
+def by_hand(model, image, sizes, crop, average):
+    """The same from whole arrays: logits of all windows averaged, resized, and what is to be averaged averaged."""
+    total, (height, width) = 0, image.shape[:2]
+    for h, w in sizes:
+        resized = np.asarray(Image.fromarray(image).resize((w, h), Image.BILINEAR))
+        for view in (resized, np.ascontiguousarray(resized[:, ::-1])):
+            z, counts = np.zeros((h, w, 4)), np.zeros((h, w, 1))
+            for top in {*range(0, max(1, h - crop), 2 * crop // 3), max(0, h - crop)}:
+                for left in {*range(0, max(1, w - crop), 2 * crop // 3), max(0, w - crop)}:
+                    part = (slice(top, top + crop), slice(left, left + crop))
+                    z[part] += model(Tensor(normalise(view[part][None]))).data[0]
+                    counts[part] += 1
+            z /= counts
+            if average == "exp":
+                p = ops.resize_bilinear(np.exp(z)[None], (height, width)).data[0]
+            else:
+                p = softmax(ops.resize_bilinear(z[None], (height, width)).data[0])
+            total = total + (p if view is resized else p[:, ::-1])
+    return total / total.sum(axis=2, keepdims=True)
+
+
+@pytest.mark.parametrize("average", ["softmax", "exp"])
+@pytest.mark.parametrize("lines", [1000, 3])
+def test_windows_scales_and_flip_by_hand(model, average, lines, monkeypatch):
+    """Whatever the number of lines and columns that are done at once."""
+    image = np.random.default_rng(1).integers(0, 256, (90, 130, 3), np.uint8)
+    monkeypatch.setattr(prediction, "BLOCK", 130 * lines)
+    monkeypatch.setattr(views_module, "COLUMNS", 9 * lines)
+    p = evaluation.predict(model, image, (0.5, 1.3), True, crop=48, average=average, multiple=32)
+    assert np.abs(p - by_hand(model, image, [(32, 64), (128, 160)], 48, average)).max() < 1e-6
+
+
+def test_a_window_larger_than_the_image_sees_the_whole(model, image):
+    whole = evaluation.predict(model, image, scales=(1.0, 0.5))
+    assert np.array_equal(evaluation.predict(model, image, scales=(1.0, 0.5), crop=70), whole)
+    assert np.abs(evaluation.predict(model, image, scales=(1.0, 0.5), crop=69) - whole).max() > 1e-4
+
+
+def test_large_views_go_through_windows_by_themselves(model, image, monkeypatch):
+    expected = evaluation.predict(model, image, crop=32)
+    monkeypatch.setattr(views_module, "WHOLE", 45 * 70 - 1)
+    monkeypatch.setattr(views_module, "WINDOW", 32)
+    assert np.array_equal(evaluation.predict(model, image), expected)
+
+
+def test_every_pixel_is_seen_and_windows_are_forgotten(model):
+    image = np.random.default_rng(1).integers(0, 256, (150, 40, 3), np.uint8)
+    view, most = views_module.View(model, image, crop=32), 0
+    for line in range(150):
+        assert np.isfinite(view.lines(slice(line, line + 1))).all()
+        most = max(most, len(view.coarse))
+    assert (view.tops, view.lefts) == ([0, 21, 42, 63, 84, 105, 118], [0, 8]) and most <= 6
+
+
+def test_labels_are_the_most_probable_classes(image):
+    views = evaluation.Views((1.0, 0.5), flip=True, crop=40)
+    labels = evaluation.predict_labels(Pixelwise(), image, views)
+    p = evaluation.predict(Pixelwise(), image, (1.0, 0.5), True, crop=40)
+    assert np.array_equal(labels, p.argmax(axis=2)) and len(np.unique(labels)) > 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (45, 1), (2, 3)])
+def test_any_size(model, size):
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    p = evaluation.predict(model, image, (0.5, 1.0, 2.0), True)
+    assert p.shape == (*size, 4) and np.abs(p.sum(axis=2) - 1).max() < 1e-5
+
+
+def test_a_symmetric_model_gives_a_symmetric_result():
+    """Pixel by pixel there is no left and right."""
+    image = np.random.default_rng(1).integers(0, 256, (40, 61, 3), np.uint8)
+    options = dict(scales=(1.0, 1.5), flip=True, crop=20)
+    p = evaluation.predict(Pixelwise(), image, **options)
+    q = evaluation.predict(Pixelwise(), np.ascontiguousarray(image[:, ::-1]), **options)
+    assert np.abs(p - q[:, ::-1]).max() < 1e-12
+
+
 @pytest.mark.parametrize("bad, options, message", [
     (np.zeros((4, 4), np.uint8), {}, r"found \(4, 4\) uint8"), (np.zeros((4, 4, 3)), {}, "float64"),
     (np.zeros((4, 4, 3), np.uint8), dict(scales=(1, 0)), r"found \(1, 0\)"),
-    (np.zeros((4, 4, 3), np.uint8), dict(scales=()), "positive")])
+    (np.zeros((4, 4, 3), np.uint8), dict(scales=()), "positive"),
+    (np.zeros((0, 4, 3), np.uint8), {}, r"found \(0, 4, 3\)"),
+    (np.zeros((4, 4, 3), np.uint8), dict(average="max"), "found 'max'"),
+    (np.zeros((4, 4, 3), np.uint8), dict(crop=0), "found 0, 1"),
+    (np.zeros((4, 4, 3), np.uint8), dict(step=1.5), "1.5")])
 def test_predict_refuses(model, bad, options, message):
     with pytest.raises(ShapeError, match=message):
         evaluation.predict(model, bad, **options)

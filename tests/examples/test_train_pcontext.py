@@ -48,8 +48,8 @@ def test_a_run_from_start_to_pictures(folder):
     again = command(folder, "--data", "data", *TINY, "--out", "out")
     assert again.returncode == 1 and "already holds a run" in again.stderr and "Traceback" not in again.stderr
     other = command(folder, "--data", "data", *TINY, "--channels", "8", "--inputs", "bgr", "--out", "out", "--resume")
-    assert other.returncode == 1 and "channels is 4 there and 8 here" in other.stderr
-    assert "inputs is 'rgb' there and 'bgr' here" in other.stderr
+    assert other.returncode == 1 and "network.channels is 4 there and 8 here" in other.stderr
+    assert "network.inputs is 'rgb' there and 'bgr' here" in other.stderr
 
 
 def test_stopped_and_resumed_as_it_says(folder):

@@ -8,13 +8,6 @@ from minihgd import evaluation, report
 from minihgd.report import pictures
 
 
-def test_the_voc_palette():
-    p = report.palette()
-    assert p.shape == (256, 3) and p.dtype == np.uint8
-    assert p[:6].tolist() == [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128], [128, 0, 128]]
-    assert p[15].tolist() == [192, 128, 128] and p[20].tolist() == [0, 64, 128] and p[255].tolist() == [224, 224, 192]
-
-
 def test_colours_of_labels():
     labels = np.array([[0, 1, 255]])
     assert pictures.coloured(labels, ("cat", "dog")).tolist() == [[[128, 0, 0], [0, 128, 0], [225, 225, 225]]]

@@ -1,0 +1,57 @@
+"""Label photographs with a trained model: for each an overlay with a legend, and the labels as a palette PNG.
+
+    python examples/predict.py runs/voc-1/checkpoint.npz photo.jpg holiday/*.png --out labelled
+
+photo.jpg gives labelled/photo-overlay.png and labelled/photo-labels.png, both of the photograph's size (the overlay has
+the legend below). Photographs may be of any size and mode; they are turned upright as their EXIF data says.
+"""
+
+import os
+
+import numpy as np
+from script_common import open_model, parser, run
+
+from minihgd import data, evaluation, report
+from minihgd.errors import DataError, SettingError
+
+
+def main(args):
+    model, about, views = open_model(args)
+    names = output_names(args.image)
+    os.makedirs(args.out, exist_ok=True)
+    failed = 0
+    for path, name in zip(args.image, names, strict=True):
+        try:
+            image = data.read_photo(path)
+        except DataError as error:  # the others can still be labelled
+            print(f"error: {error}")
+            failed += 1
+            continue
+        labels = evaluation.predict_labels(model, image, views)
+        overlay, png = (os.path.join(args.out, f"{name}-{what}.png") for what in ("overlay", "labels"))
+        report.pictures.save(report.overlay_with_legend(image, labels, about["classes"]), overlay)
+        report.pictures.save(report.palette_picture(labels, about["classes"]), png)
+        shares = np.bincount(labels.ravel(), minlength=len(about["classes"])) / labels.size
+        found = ", ".join(f"{about['classes'][k]} {shares[k]:.0%}" for k in np.argsort(-shares)[:5] if shares[k])
+        print(f"{path}: {found}; {overlay}, {png}")
+    return 1 if failed else 0
+
+
+def output_names(paths):
+    """The names of the files without folder and ending. Raises SettingError where two are the same."""
+    names = [os.path.splitext(os.path.basename(path))[0] for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SettingError(f"several images are called {twice[0]}, and would be written to the same file")
+    return names
+
+
+def arguments():
+    it = parser(__doc__)
+    it.add_argument("image", nargs="+", help="photographs")
+    it.add_argument("--out", default="labelled", help="folder for the results (default: labelled)")
+    return it.parse_args()
+
+
+if __name__ == "__main__":
+    run(main, arguments())

@@ -1,0 +1,73 @@
+"""What the scripts about trained models share: the model of a checkpoint, data sets by name, how images are seen."""
+
+import argparse
+import os
+import sys
+import zlib
+from dataclasses import asdict
+
+from minihgd import data, evaluation, training
+from minihgd.errors import MinihgdError, SettingError
+
+DATASETS = ("pcontext", "voc", "ade20k", "coco", "folder")  # the names that training scripts leave in checkpoints
+
+
+def parser(text):
+    """An argparse.ArgumentParser with what every script takes: the checkpoint, and how images are looked at."""
+    it = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    it.add_argument("checkpoint", help="checkpoint.npz of a training run")
+    it.add_argument("--scales", type=float, nargs="+", default=[1.0], help="sizes to look at, over the image's own, "
+                    "such as 0.5 0.75 1 1.25 1.5 1.75 2 (default: 1)")
+    it.add_argument("--flip", action="store_true", help="look at the mirrored image as well")
+    it.add_argument("--average", choices=("softmax", "exp"), default="softmax",
+                    help="average probabilities, or sum exp(logits) as the released code does (default: softmax)")
+    it.add_argument("--multiple", type=int, default=1, help="round sides to multiples of so many pixels; 32 in the "
+                    "released code (default: 1)")
+    it.add_argument("--crop", type=int, help="look through overlapping windows of so many pixels (default: at whole "
+                    f"images, at those of more than {evaluation.views.WHOLE:,} pixels through windows of "
+                    f"{evaluation.views.WINDOW})")
+    it.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    return it
+
+
+def data_flags(it, datasets=DATASETS, split="val"):
+    """Add what says which data set is meant."""
+    it.add_argument("--data", required=True, help="folder of the data set")
+    it.add_argument("--dataset", choices=datasets, help="which it is (default: that of the training)")
+    it.add_argument("--split", default=split, help=f"which part of it (default: {split})")
+    it.add_argument("--png-order", choices=("59_labels", "sorted"),
+                    help="class order of ready-made PNGs of PASCAL Context")
+
+
+def open_dataset(args, about, classes=None):
+    """The data set that the command line, or else the checkpoint, names. classes: 59 or 60, of PASCAL Context."""
+    name = args.dataset or about.get("data")
+    if name == "pcontext":
+        return data.PascalContext(args.data, args.split, classes=classes or 59, png_order=args.png_order)
+    if name in ("voc", "ade20k", "coco", "folder"):
+        kind = {"voc": data.PascalVOC, "ade20k": data.ADE20K, "coco": data.CocoAsVOC, "folder": data.Folder}[name]
+        return kind(args.data, args.split)
+    raise SettingError(f"--dataset: the checkpoint does not say which it was trained on; one of {', '.join(DATASETS)}")
+
+
+def open_model(args):
+    """The model in evaluation mode on its device, its checkpoint's `about`, and the Views of the command line."""
+    model, about = training.model_of(args.checkpoint)
+    crop = about.get("settings", {}).get("crop", 0)
+    views = evaluation.Views(tuple(args.scales), args.flip, args.multiple, args.crop, average=args.average, least=crop)
+    return model.to(args.device), about, views
+
+
+def identity(args, dataset, views):
+    """What results belong to: marks of the checkpoint and of the images, and how they were looked at."""
+    status = os.stat(args.checkpoint)
+    return {"checkpoint": [status.st_size, status.st_mtime_ns], "views": str(asdict(views)),
+            "images": [len(dataset), zlib.crc32("\n".join(dataset.ids).encode())]}
+
+
+def run(main, args):
+    """Call main(args) and end the process, with a message in place of a traceback."""
+    try:
+        sys.exit(main(args))
+    except MinihgdError as error:
+        sys.exit(f"error: {error}")

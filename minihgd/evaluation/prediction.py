@@ -1,0 +1,138 @@
+"""Prediction: an image in, class probabilities out, averaged over scales and the mirrored image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from .. import backend
+from ..autograd import no_grad
+from ..data import as_input, one_by_one
+from ..errors import ShapeError
+from .score import Score
+from .views import View, across, at_least, down
+
+BLOCK = 1 << 16  # pixels of a block of lines
+
+
+@dataclass(frozen=True)
+class Views:
+    """How an image is looked at, and what is made of it (section 4.1 of the paper, and what the released code does).
+
+    scales: sizes, over the image's own. flip: mirrored as well. multiple: sides of views are rounded to a multiple of
+    so many pixels. crop: the side of the windows that views are covered with; None for whole views, up to
+    `views.WHOLE` pixels. step: from one window to the next, over their side. average: of what over the views:
+    "softmax", of the probabilities, or "exp", of exp(logits), as the released code does. least: sides in pixels that a
+    view or window is padded to, right and bottom, black, as training crops are; give the training crop, since the
+    statistics of batch normalisation have seen its padding. Raises ShapeError naming the setting.
+    """
+
+    scales: tuple = (1.0,)
+    flip: bool = False
+    multiple: int = 1
+    crop: int | None = None
+    step: float = 2 / 3
+    average: str = "softmax"
+    least: int = 0
+
+    def __post_init__(self):
+        if not self.scales or not all(scale > 0 for scale in self.scales):
+            raise ShapeError(f"predict: scales must be positive, found {self.scales!r}")
+        if self.average not in ("softmax", "exp"):
+            raise ShapeError(f'predict: average: expected "softmax" or "exp", found {self.average!r}')
+        if self.crop is not None and self.crop < 1 or self.multiple < 1 or not 0 < self.step <= 1:
+            raise ShapeError(f"predict: expected crop and multiple of at least 1 and a step from 0 to 1, found "
+                             f"{self.crop}, {self.multiple} and {self.step}")
+
+    def sizes(self, height, width):
+        """(height, width) of every scale."""
+        m = self.multiple
+        return [tuple(max(m, round(side * scale / m) * m) for side in (height, width)) for scale in self.scales]
+
+
+def predict(model, image, scales=(1.0,), flip=False, least=0, **more):
+    """Class probabilities H×W×K (NumPy, the model's dtype) of an image H×W×3 uint8.
+
+    scales, flip, least and more: see `Views`. The model should be in evaluation mode. For a large image and many
+    classes `predict_labels` takes less memory. Raises ShapeError for another kind of image, or naming the setting.
+    """
+    blocks = [p for _, p in probability_lines(model, image, Views(tuple(scales), flip, least=least, **more))]
+    return np.concatenate(blocks)
+
+
+def predict_labels(model, image, views=None):
+    """The most probable classes H×W (int64) of an image H×W×3 uint8. See `predict`."""
+    labels = np.empty(image.shape[:2], np.int64)
+    for lines, p in probability_lines(model, image, views or Views()):
+        labels[lines] = p.argmax(axis=2)
+    return labels
+
+
+def probability_lines(model, image, views):
+    """(lines, probabilities lines×W×K) of an image H×W×3 uint8, block by block from top to bottom.
+
+    Each view's logits are brought to H×W; then the softmax is averaged over the views, or, with average="exp",
+    their exp is taken first, brought to H×W and summed, and divided by its sum over the classes.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 1:
+        raise ShapeError(f"predict: expected an image H×W×3 uint8, found {image.shape} {image.dtype}")
+    height, width = image.shape[:2]
+    sources = [(View(model, view, views.crop, views.step, views.least), mirrored)
+               for view, mirrored in scaled_and_mirrored(image, views)]
+    step = max(1, BLOCK // width)
+    for start in range(0, height, step):
+        lines = slice(start, min(start + step, height))
+        total = 0
+        for view, mirrored in sources:
+            p = scores(view, (height, width), lines, views.average)  # lines×W×K
+            total = total + (p[:, ::-1] if mirrored else p)
+        yield lines, (total / total.sum(axis=2, keepdims=True)).astype(view.dtype, copy=False)
+
+
+def scaled_and_mirrored(image, views):
+    """(view h×w×3, whether it is mirrored) for each view of an image H×W×3."""
+    for height, width in views.sizes(*image.shape[:2]):
+        view = image
+        if (height, width) != image.shape[:2]:
+            view = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        yield view, False
+        if views.flip:
+            yield np.ascontiguousarray(view[:, ::-1]), True
+
+
+def scores(view, size, lines, average):
+    """What a view adds to some lines (a slice) of an image of `size` H×W: lines×W×K, positive."""
+    columns = slice(0, size[1])
+    if average == "exp":  # in float64, which overflows beyond logits of 700
+        x = down(lambda part: np.exp(view.lines(part), dtype=np.float64), view.height, size[0], lines)
+        return across(x, size[1], columns)
+    z = across(down(view.lines, view.height, size[0], lines), size[1], columns)
+    p = np.exp(z - z.max(axis=2, keepdims=True))
+    return p / p.sum(axis=2, keepdims=True)
+
+
+def weighting_maps(model, image, least=0):
+    """The weighting maps Ã of an image H×W×3 uint8: h×w×n at OS 32, each adding up to one (Fig. 3 of the paper).
+
+    least: see `Views`; the maps cover the padding too.
+    """
+    with no_grad():
+        return backend.to_numpy(model.weighting_maps(as_input(model, at_least(image, least)[None]))[0])
+
+
+def evaluate(model, dataset, views=None, score=None, seen=None, start=0, first=0):
+    """The `Score` of a model over a data set, image by image, in evaluation mode; the model's mode is restored.
+
+    views: see `Views`. first: the number that the model's first class has in the data set. To go on where one stopped:
+    `score` has counted the first `start` images already. seen(done, score) is called after each image.
+    """
+    score, before = score or Score(len(dataset.classes)), model.training
+    model.eval()
+    try:
+        for done, (_, image, label) in enumerate(one_by_one(dataset, start=start), start + 1):
+            score.update(predict_labels(model, image, views) + first, label)
+            if seen:
+                seen(done, score)
+    finally:
+        model.train(before)
+    return score

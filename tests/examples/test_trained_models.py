@@ -1,0 +1,153 @@
+"""Training on VOC and on one's own images, and what is done with the trained model, as a person runs it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data.make_context import write_context
+from data.make_voc import write_sbd, write_voc
+from PIL import Image
+
+from minihgd import data, training
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TINY = ["--backbone", "resnet18", "--form", "released", "--channels", "4", "--compressed", "4", "--codeword-channels",
+        "4", "--codewords", "4", "--batch", "2", "--crop", "32", "--epochs", "1", "--lr", "0.01"]
+
+
+def command(folder, script, *arguments, status=0):
+    done = subprocess.run([sys.executable, str(EXAMPLES / script), *map(str, arguments)], cwd=folder, text=True,
+                          capture_output=True, timeout=120, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+    assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def voc(tmp_path_factory):
+    """A folder with VOC in `data`, and a run on it in `run`."""
+    folder = tmp_path_factory.mktemp("voc")
+    write_voc(folder / "data")
+    write_sbd(folder / "data")
+    said = command(folder, "train_voc.py", "--data", "data", *TINY, "--out", "run")
+    assert "note: PascalVOC: split trainaug has 5 images, the published one 10,582" in said
+    assert "5 training and 2 held-out images" in said
+    return folder
+
+
+CHECKPOINT = ["run/checkpoint.npz", "--data", "data"]
+
+
+def test_evaluate(voc):
+    said = command(voc, "evaluate.py", *CHECKPOINT, "--scales", "0.5", "1", "--flip", "--state", "count.json")
+    header, row, last = said.splitlines()[-3:]
+    assert "image 2/2  mIoU so far" in said
+    assert header.split() == ["Method", "aero", "bike", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+                              "table", "dog", "horse", "mbike", "person", "plant", "sheep", "sofa", "train", "tv",
+                              "mIoU%"]
+    mean = float(re.fullmatch(r"21 classes: pixel accuracy [\d.]+, mIoU ([\d.]+)", last)[1])
+    assert row.split()[0] == "run" and abs(float(row.split()[-1]) - 100 * mean) < 0.06
+    again = command(voc, "evaluate.py", *CHECKPOINT, "--scales", "0.5", "1", "--flip", "--state", "count.json")
+    assert again.splitlines()[-3:] == [header, row, last] and "image 2/2" not in again
+    other = command(voc, "evaluate.py", *CHECKPOINT, "--state", "count.json", status=1)
+    assert "count.json: the count of another evaluation: views is" in other
+
+
+def test_predict(voc):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 31, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.fromarray(pixels).save(voc / "turned.jpg", exif=exif)
+    Image.fromarray(pixels[:, :, 0]).save(voc / "grey.png")
+    Image.fromarray(np.dstack([pixels, pixels[:, :, :1]])).save(voc / "clear.png")
+    Image.fromarray(pixels).convert("CMYK").save(voc / "four.tif")
+    Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 200).save(voc / "deep.png")
+    (voc / "broken.jpg").write_bytes(b"no picture")
+    names = ["turned.jpg", "grey.png", "clear.png", "four.tif", "deep.png"]
+    command(voc, "predict.py", "run/checkpoint.npz", *names, "--out", "out")
+    for name in names:
+        stem, size = name.split(".")[0], (20, 31) if name == "turned.jpg" else (31, 20)
+        out = voc / "out" / stem
+        with Image.open(f"{out}-labels.png") as labels, Image.open(f"{out}-overlay.png") as overlay:
+            assert labels.mode == "P" and labels.size == size and np.asarray(labels).max() < 21
+            assert labels.getpalette()[:6] == [0, 0, 0, 128, 0, 0]
+            assert overlay.mode == "RGB" and overlay.width == size[0] and overlay.height > size[1]
+    said = subprocess.run([sys.executable, str(EXAMPLES / "predict.py"), "run/checkpoint.npz", "broken.jpg",
+                           "grey.png"], cwd=voc, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1 and "error: broken.jpg: expected a complete image file" in said.stdout
+    assert "labelled/grey-labels.png" in said.stdout
+    assert "several images are called grey" in command(voc, "predict.py", "run/checkpoint.npz", "grey.png",
+                                                       "a/grey.jpg", status=1)
+
+
+def test_submission(voc):
+    said = command(voc, "voc_submission.py", *CHECKPOINT, "--competition", "comp5", "--out", "sent")
+    assert "sent.tar.gz: 2 pictures" in said
+    with tarfile.open(voc / "sent.tar.gz") as archive:
+        assert sorted(archive.getnames()) == [f"results/VOC2012/Segmentation/comp5_test_cls/{name}.png"
+                                              for name in ("2008_000006", "2008_000011")]
+    os.remove(voc / "sent/2008_000006.png")
+    assert "2 images, 1 of them to be labelled" in command(voc, "voc_submission.py", *CHECKPOINT, "--out", "sent")
+    assert "sent: holds pictures of another checkpoint" in command(
+        voc, "voc_submission.py", *CHECKPOINT, "--flip", "--out", "sent", status=1)
+
+
+def test_init_takes_all_but_the_classifier(voc):
+    """From VOC's 21 classes to a data set of 3."""
+    own = voc / "own"
+    for i, name in enumerate(["a", "b", "c", "d", "e"]):
+        for kind, values in (("images", (40, 50, 3)), ("masks", (40, 50))):
+            (own / kind).mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(i).integers(0, 3 if kind == "masks" else 256, values).astype(np.uint8)
+            Image.fromarray(pixels).save(own / kind / f"{name}.png")
+    (own / "train.txt").write_text("a\nb\nc\n")
+    (own / "val.txt").write_text("d\ne\n")
+    (own / "classes.txt").write_text("one\ntwo\nthree\n")
+    flags = ["--data", "own", *TINY, "--lr", "1e-12", "--out", "own-run"]
+    said = command(voc, "train_folder.py", *flags, "--init", "run/checkpoint.npz")
+    assert "2 of another shape (decoder.classifier.weight" in said
+    before, after = (training.load(voc / run / "checkpoint.npz").weights for run in ("run", "own-run"))
+    assert after["decoder.classifier.weight"].shape[3] == 3
+    assert np.allclose(before["backbone.conv1.weight"], after["backbone.conv1.weight"], atol=1e-6)
+    flags[flags.index("own-run")] = "second-run"
+    assert "only the classifier may differ" in command(voc, "train_folder.py", *flags, "--codewords", "8", "--init",
+                                                       "run/checkpoint.npz", status=1)
+    said = command(voc, "evaluate.py", "own-run/checkpoint.npz", "--data", "own")
+    assert "3 classes: pixel accuracy" in said
+    assert "the model has 3 classes, one, two, three" in command(
+        voc, "evaluate.py", "own-run/checkpoint.npz", "--data", "data", "--dataset", "voc", status=1)
+
+
+def test_context_is_scored_on_59_and_on_60_classes(tmp_path):
+    write_context(tmp_path / "data", forms=("mat",))
+    command(tmp_path, "train_pcontext.py", "--data", "data", *TINY, "--out", "run")
+    said = command(tmp_path, "evaluate.py", *CHECKPOINT).splitlines()
+    assert re.fullmatch(r"59 classes, the background left out: pixel accuracy [\d.]+, mIoU [\d.]+", said[-2])
+    assert re.fullmatch(r"60 classes, the background one of them: pixel accuracy [\d.]+, mIoU [\d.]+", said[-1])
+    count = np.array(json.loads((tmp_path / "run/checkpoint-val.json").read_text())["confusion"])
+    dataset, of59 = data.PascalContext(tmp_path / "data", "val", classes=60), 0
+    assert count.shape == (60, 60) and count[:, 0].sum() == 0  # never said by a model of 59 classes
+    labels = np.concatenate([dataset[i][1].ravel() for i in range(len(dataset))])
+    assert count.sum(axis=1).tolist() == np.bincount(labels[labels < 60], minlength=60).tolist()
+    of59 = np.trace(count[1:, 1:]) / count[1:].sum()
+    assert f"pixel accuracy {of59:.4f}" in said[-2]
+
+
+def test_evaluation_is_interrupted_and_gone_on_with(voc):
+    """Ctrl-C, as soon as it has begun; then the same command."""
+    arguments = [sys.executable, str(EXAMPLES / "evaluate.py"), *CHECKPOINT, "--state", "slow.json", "--scales",
+                 *["20"] * 40]
+    process = subprocess.Popen(arguments, cwd=voc, stdout=subprocess.PIPE, text=True, bufsize=1)
+    assert "note" in process.stdout.readline()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "stopped; the same command goes on, the count is in slow.json" in said
+    assert json.loads((voc / "slow.json").read_text())["done"] <= 1
