@@ -18,7 +18,7 @@ setup(
         "dev": ["ruff"],
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
-        "oracle": ["torch", "safetensors", "onnx"],
+        "oracle": ["torch", "safetensors", "scikit-learn", "onnx"],
         "plot": ["matplotlib"],
         "mpi": ["mpi4py", "openmpi"],
     },

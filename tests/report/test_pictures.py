@@ -66,3 +66,33 @@ def test_class_table():
         "water      0.667   75.0%",
         "mean of 2  0.583",
     ]
+
+
+def test_labels_over_an_image():
+    """The colour of a class over the image, the background as it is, what occurs in the legend."""
+    image, labels = np.full((40, 300, 3), 100, np.uint8), np.zeros((40, 300), np.uint8)
+    labels[:, 100:] = 1
+    sheet = report.overlay_with_legend(image, labels, ("background", "cat", "dog"), strength=0.5)
+    pixels = np.asarray(sheet)
+    assert pixels[20, 50].tolist() == [100, 100, 100] and pixels[20, 200].tolist() == [114, 50, 50]
+    assert pixels[20, 100].tolist() == [51, 0, 0]  # the edge
+    legend = pixels[40 + 8 + 10]
+    assert legend[8 + 7].tolist() == [128, 0, 0]  # the cat, of which there is more
+    assert legend[8 + 7 + pictures.entry_width([("background 33%", ()), ("cat 67%", ())])].tolist() == [0, 0, 0]
+    assert pixels.shape[1] == 300
+
+
+def test_a_palette_picture_has_the_labels_as_values():
+    labels = np.array([[0, 1, 2], [2, 1, 0]])
+    picture = report.palette_picture(labels, ("background", "cat", "sky"))
+    assert picture.mode == "P" and np.array_equal(np.asarray(picture), labels)
+    assert np.array_equal(np.asarray(picture.convert("RGB")),
+                          pictures.coloured(labels.astype(np.uint8), ("background", "cat", "sky")))
+
+
+def test_table_6():
+    score = evaluation.Score(21)
+    score.update(np.array([[1, 1, 20, 0]]), np.array([[1, 2, 20, 0]]))
+    header, row = (line.split() for line in report.table_6(score, "mine").splitlines())
+    assert header[:3] == ["Method", "aero", "bike"] and header[-2:] == ["tv", "mIoU%"] and len(header) == 22
+    assert row[:4] == ["mine", "50.0", "0.0", "–"] and row[-2:] == ["100.0", "62.5"]
