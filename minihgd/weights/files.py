@@ -8,6 +8,7 @@ from ..errors import WeightsError
 from ..files import written_aside
 from . import npz, safetensors, torch_files
 
+ARRAYS = 10_000  # in a file, at most; a ResNet-152 has 932
 NAME = 500  # characters of the longest name of an array
 MESSAGE = 1000  # characters of the longest message
 STRANGERS = {b"version https://git-lfs": "a pointer of Git LFS in place of the file itself",
@@ -18,14 +19,17 @@ def read(path):
     """name -> NumPy array, as stored, of a file of `torch.save` in either form, a safetensors or an .npz file.
 
     The kind is told by the content. Arrays of the first three are views of the file that cannot be written to, and are
-    read from it where they are used; bfloat16 becomes float32. In a dictionary of several things, as training scripts
-    write, the state dict is found by its name. A prefix `module.` before every name, left by training on several GPUs,
-    is taken off. Raises WeightsError, naming what was refused or broken, for any other file.
+    read from it where they are used; the file has to stay as it is as long. bfloat16 becomes float32. In a dictionary
+    of several things, as training scripts write, the state dict is found by its name. A prefix `module.` before every
+    name, left by training on several GPUs, is taken off. Raises WeightsError, naming what was refused or broken, for
+    any other file.
     """
     path, kind = os.fspath(path), "weights"
     try:
         kind = kind_of(path)
         arrays = READERS[kind](path)
+        if len(arrays) > ARRAYS:
+            raise ValueError(f"it has {len(arrays)} arrays, expected at most {ARRAYS}")
         strange = [name for name in arrays if len(name) > NAME or not name.isprintable()]
         if strange:
             raise ValueError(f"an array has the name {strange[0][:NAME]!r}")

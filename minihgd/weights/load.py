@@ -121,7 +121,7 @@ def _is_sound(name, array, dtype):
     """Whether all numbers are finite in `dtype`, and variances not below zero."""
     if array.dtype.kind not in "fiub":
         return False
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         array = array.astype(dtype, copy=False)
     return bool(np.isfinite(array).all()) and not (name.endswith("running_var") and (array < 0).any())
 

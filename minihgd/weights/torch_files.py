@@ -67,8 +67,8 @@ def read_stream(path):
     places, position = {}, stream.tell()
     for key in keys if type(keys) is list else ():
         storage = machine.storages.get(key) if isinstance(key, str) else None
-        if not storage:
-            raise ValueError("broken pickle: a list of storages that its tensors do not name")
+        if not storage or key in places:
+            raise ValueError("broken pickle: a list of storages that its tensors do not name, or one of them twice")
         start = position + 8  # behind the number of elements
         if int.from_bytes(data[position:start].tobytes(), "little") != storage.size:
             raise ValueError(f"storage {key} has another number of elements than its tensors say, {storage.size}")
@@ -90,7 +90,7 @@ def find_tensors(value):
     """name -> TensorRecord: of a state dict, or of the one inside a dictionary with an epoch and the like beside."""
     for _ in range(4):
         inner = [value[name] for name in WRAPPERS if isinstance(value, dict) and isinstance(value.get(name), dict)]
-        value = inner[0] if inner else value
+        value = next((part for part in inner if _may_hold_tensors(part)), inner[0] if inner else value)
     if not isinstance(value, dict):
         raise ValueError(f"expected a dictionary of tensors, found a {type(value).__name__}")
     tensors = {name: record for name, record in value.items() if isinstance(record, pickles.TensorRecord)}
@@ -98,6 +98,10 @@ def find_tensors(value):
         found = ", ".join(repr(name)[:40] for name in list(value)[:8]) or "nothing"
         raise ValueError(f"expected a dictionary of named tensors, or one inside {', '.join(WRAPPERS)}; found {found}")
     return tensors
+
+
+def _may_hold_tensors(part):
+    return any(isinstance(value, pickles.TensorRecord) or name in WRAPPERS for name, value in part.items())
 
 
 def _view(name, storage, record):
