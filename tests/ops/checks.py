@@ -227,6 +227,11 @@ def check_resize_bilinear():
             with set_to(bilinear, SMALL=0):  # not by one matrix
                 equal(ops.resize_bilinear(x, size, align), expected)
                 adjoint(bilinear.ResizeBilinear(size, align), 2, h, w, 3)
+        for lines in (slice(0, size[0]), slice(size[0] // 2, size[0]), slice(0, 1)):  # some rows of R_h, cut to fit
+            R, part = bilinear.resize_rows(h, size[0], lines, align)
+            whole = np.zeros((len(R), h))
+            whole[:, part] = R
+            equal(whole, bilinear.resize_matrix(h, size[0], align)[lines])
     ramp = np.arange(4.0).reshape(1, 1, 4, 1)
     equal(ops.resize_bilinear(ramp, (1, 7), True).data[0, 0, :, 0], np.arange(7) / 2)
     equal(ops.resize_bilinear(ramp, (1, 8)).data[0, 0, :, 0], np.array([0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]))

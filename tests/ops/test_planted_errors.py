@@ -117,8 +117,10 @@ ERRORS = [
     # Bilinear resizing.
     (bilinear, "resize_bilinear", "(i + 0.5) * (size_in / size_out) - 0.5", "i * (size_in / size_out)"),
     (bilinear, "resize_bilinear", "i * ((size_in - 1) / max(1, size_out - 1))", "i * (size_in / size_out)"),
-    (bilinear, "resize_bilinear", "np.add.at(R, (np.arange(size_out), right), t)",
-     "np.add.at(R, (np.arange(size_out), right), 0 * t)"),
+    (bilinear, "resize_bilinear", "np.add.at(R, (np.arange(len(t)), right), t)",
+     "np.add.at(R, (np.arange(len(t)), right), 0 * t)"),
+    (bilinear, "resize_bilinear", "dtype=np.float64)[outputs]", "dtype=np.float64)[: len(range(size_out)[outputs])]"),
+    (bilinear, "resize_bilinear", "left - inputs.start, right", "left, right"),
     (bilinear, "resize_bilinear", "down.reshape(n * h, width, c), transpose_a=True).reshape(n, h, w, c)",
      "down.reshape(n * h, width, c), transpose_a=True).reshape(n, h, w, c) * (w / width)"),
     (bilinear, "resize_bilinear", "part = support(height, h, lines, self.align_corners)",
