@@ -33,7 +33,7 @@ def main():
     print(f"skipped: {len(skipped)} of {len(stored)} arrays in the file")
     for name in skipped if args.all else skipped[:5]:
         print(f"  {name} {stored[name].shape}")
-    weights.write(args.output, {name: weights.torch_layout(array) for name, (_, array) in found.items()})
+    weights.write(args.output, {name: weights.torch_layout(name, array) for name, (_, array) in found.items()})
     print(f"written: {args.output}")
 
 

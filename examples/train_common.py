@@ -14,8 +14,8 @@ from minihgd.errors import MinihgdError, WeightsError
 
 PAPER = dict(backbone="resnet101", form="paper", codewords=256, epochs=120, batch=16, crop=512, lr=0.001,
              decoder_factor=10, scales=[0.5, 2.0], channels=64, compressed=512, codeword_channels=1024)
-NETWORK = ("backbone", "form", "codewords", "stem", "stride_in", "shortcut", "inputs", "channels", "width",
-           "compressed", "codeword_channels")  # the flags that say which network it is
+NETWORK = ("backbone", "stem", "stride_in", "shortcut", "inputs", "channels", "width", "compressed")
+HGD = ("form", "codewords", "codeword_channels")  # the flags that say which network it is; these EfficientFCN only
 
 
 @dataclass
@@ -48,7 +48,8 @@ def main(recipe, args):
     train, val = recipe.datasets(args)
     for note in (*train.notes(), *val.notes()):
         print(f"note: {note}")
-    network = dict(name="efficientfcn", **{name: getattr(args, name) for name in NETWORK})
+    flags = NETWORK + HGD * (args.model == "efficientfcn")
+    network = dict(name=args.model, **{name: getattr(args, name) for name in flags})
     model = models.build(num_classes=len(train.classes), seed=args.seed, recompute=args.recompute, **network)
     loaded = None if args.resume else start_from(args, model)
     model.to(args.device)
@@ -99,10 +100,12 @@ def draw(model, dataset, views, folder, count=5):
     pairs = [dataset[i] for i in chosen]
     rows = [(image, label, evaluation.predict_labels(model, image, views)) for image, label in pairs]
     report.pictures.save(report.side_by_side(rows, dataset.classes), os.path.join(folder, "predictions.png"))
-    maps = [evaluation.weighting_maps(model, image, views.least) for image, _ in pairs]
-    sheet = report.weighting_sheet([image for image, _ in pairs], maps, views.least)
-    report.pictures.save(sheet, os.path.join(folder, "codewords.png"))
-    print(f"pictures: {os.path.join(folder, 'predictions.png')}, {os.path.join(folder, 'codewords.png')}")
+    print(f"picture: {os.path.join(folder, 'predictions.png')}")
+    if hasattr(model, "weighting_maps"):
+        maps = [evaluation.weighting_maps(model, image, views.least) for image, _ in pairs]
+        sheet = report.weighting_sheet([image for image, _ in pairs], maps, views.least)
+        report.pictures.save(sheet, os.path.join(folder, "codewords.png"))
+        print(f"picture: {os.path.join(folder, 'codewords.png')}")
 
 
 def arguments(recipe):
@@ -119,8 +122,10 @@ def arguments(recipe):
         parser.add_argument(flag, help=text, default=default, **more)
 
     recipe.add_flags(add)
+    add("--model", "which network, one of Table 1's", "efficientfcn", choices=models.NAMES)
     add("--backbone", "resnet18, 34, 50, 101 or 152")
-    add("--stem", "first layers of the backbone: one 7×7 convolution or three 3×3", "7x7", choices=("7x7", "deep32"))
+    add("--stem", "first layers of the backbone: one 7×7 convolution or three 3×3", "7x7",
+        choices=("7x7", "deep32", "deep64"))
     add("--stride-in", "which convolution of a bottleneck has the stride: 3x3 (torchvision) or 1x1 (Caffe)", "3x3",
         choices=("3x3", "1x1"))
     add("--shortcut", "shortcuts that change the shape: a strided convolution, or an average before it (default: conv, "

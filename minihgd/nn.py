@@ -183,6 +183,19 @@ class Conv2d(Module):
         return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
 
 
+class ConvTranspose2d(Module):
+    """A transposed convolution with weight kh×kw×Cin×Cout and, unless `bias=False`, a bias of Cout."""
+
+    def __init__(self, cin, cout, size, stride=1, padding=0, bias=True):
+        kh, kw = ops.convolution.pair(size, "size", 1)
+        self.weight = Parameter(np.zeros((kh, kw, cin, cout), np.float32))
+        self.bias = Parameter(np.zeros(cout, np.float32)) if bias else None
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x):
+        return ops.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
 class Linear(Module):
     """y = x W + b, N×Cin -> N×Cout, with weight W of Cin×Cout and bias b of Cout."""
 
@@ -257,9 +270,11 @@ def initialise(module, seed):
     only, so that two models agree in what they share.
     """
     for prefix, part in module.modules():
-        if isinstance(part, (Conv2d, Linear)):
+        if isinstance(part, (Conv2d, ConvTranspose2d, Linear)):
             *size, cin, cout = part.weight.shape  # kh×kw×Cin×Cout, or Cin×Cout
-            variance = 2 / (math.prod(size) * cout) if part.bias is None else 1 / (math.prod(size) * cin)
+            taps = math.prod(size) / (part.stride**2 if isinstance(part, ConvTranspose2d) else 1)  # a pixel sees
+            has_relu = part.bias is None and isinstance(part, Conv2d)
+            variance = 2 / (taps * cout) if has_relu else 1 / (taps * cin)
             gain = part.gain if isinstance(part, Conv2d) else 1.0
             rng = np.random.default_rng((seed, zlib.crc32(prefix.encode())))
             part.weight.data[...] = rng.standard_normal(part.weight.shape, np.float32) * gain * np.sqrt(variance)

@@ -1,8 +1,9 @@
 """ResNet (He et al. 2015), the encoder: maps of output stride 4, 8, 16 and 32 from an image; and the whole classifier.
 
-Names are torchvision's, so that its checkpoints fit. Two stems are in use: the 7×7 convolution of the paper's text,
-and the three 3×3 convolutions (32, 32, 64 channels) of the released code, which comes with shortcuts that average
-before they project. In a dilated backbone the last two stages keep stride 8 and spread their kernels instead.
+Names are torchvision's, so that its checkpoints fit. Three stems are in use: the 7×7 convolution of the paper's text,
+the three 3×3 convolutions (32, 32, 64 channels) of the released code, which come with shortcuts that average before
+they project, and wider ones (64, 64, 128) that the dilated networks before it had. In a dilated backbone the last two
+stages keep stride 8 and spread their kernels instead.
 
 Checkpoints differ in more than the stem. The first ones, made with Caffe, have a bottleneck's stride in its first 1×1
 convolution and take BGR; later ones have it in the 3×3, which skips no pixel, and take RGB. Wide ResNets have the same
@@ -15,7 +16,7 @@ from .. import nn, ops
 from ..errors import SettingError
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-CHOICES = {"stem": ("7x7", "deep32"), "shortcut": ("conv", "avgpool"), "stride_in": ("3x3", "1x1"),
+CHOICES = {"stem": ("7x7", "deep32", "deep64"), "shortcut": ("conv", "avgpool"), "stride_in": ("3x3", "1x1"),
            "inputs": ("rgb", "bgr")}
 
 
@@ -66,13 +67,13 @@ def shortcut_projection(kind, cin, cout, stride):
     return nn.Sequential(nn.AvgPool2d(stride, stride, ceil_mode=True), *conv_bn(cin, cout, 1))
 
 
-def stem_convolutions(kind, channels):
-    """The first convolution, stride 2: N×H×W×3 -> N×H/2×W/2×C."""
+def stem_convolutions(kind, cout):
+    """The first convolution, stride 2: N×H×W×3 -> N×H/2×W/2×Cout."""
     if kind == "7x7":
-        return nn.Conv2d(3, channels, 7, 2, 3, bias=False)
-    half = channels // 2
+        return nn.Conv2d(3, cout, 7, 2, 3, bias=False)
+    half = cout // 2
     return nn.Sequential(*conv_bn(3, half, 3, 2), nn.ReLU(), *conv_bn(half, half, 3), nn.ReLU(),
-                         nn.Conv2d(half, channels, 3, 1, 1, bias=False))
+                         nn.Conv2d(half, cout, 3, 1, 1, bias=False))
 
 
 def residual_stage(block, count, cin, inner, cout, stride, dilations, shortcut):
@@ -102,9 +103,9 @@ class ResNet(nn.Module):
         check_settings(depth, channels, width, stem=stem, shortcut=shortcut, stride_in=stride_in, inputs=inputs)
         block, expansion = (BasicBlock, 1) if depth < 50 else (functools.partial(Bottleneck, stride_in=stride_in), 4)
         self.inputs = inputs
-        self.conv1 = stem_convolutions(stem, channels)
-        self.bn1 = nn.BatchNorm2d(channels)
-        cin, dilation, self.channels = channels, 1, []
+        cin, dilation, self.channels = channels * (2 if stem == "deep64" else 1), 1, []
+        self.conv1 = stem_convolutions(stem, cin)
+        self.bn1 = nn.BatchNorm2d(cin)
         for i, count in enumerate(BLOCKS[depth]):
             stride, before = 1 if i == 0 else 2, dilation
             if dilated and i >= 2:
@@ -164,7 +165,8 @@ def check_settings(depth, channels, width, **chosen):
 def resnet(depth, stem="7x7", dilated=False, seed=0, classes=None, **options):
     """A ResNet of depth 18, 34, 50, 101 or 152 that maps N×H×W×3 to its maps of OS 4, 8, 16 and 32.
 
-    stem: "7x7", or "deep32" for the released code's three 3×3. dilated: keep the last two stages at OS 8.
+    stem: "7x7", "deep32" for the released code's three 3×3, or the wider "deep64". dilated: keep the last two stages at
+    OS 8.
     classes: where given, the result is a classifier, and maps N×H×W×3 to logits N×classes.
     options: `stride_in` ("3x3" or "1x1"), `shortcut` ("conv" or "avgpool", by default the stem's), `inputs` ("rgb" or
     "bgr"), `channels`, `width`: see ResNet. Weights are drawn from `seed`. Raises SettingError naming the setting.

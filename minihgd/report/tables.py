@@ -26,8 +26,8 @@ def table_6(score, name):
     return "\n".join(aligned([("Method", *TABLE_6, "mIoU%"), (name, *iou, f"{100 * score.mean_iou:.1f}")]))
 
 
-def aligned(rows):
-    """Rows of texts as lines: the first column to the left, the others to the right."""
+def aligned(rows, left=(0,)):
+    """Rows of texts as lines: the columns whose numbers are in `left` to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(text.ljust(w) if i == 0 else text.rjust(w)
+    return ["  ".join(text.ljust(w) if i in left else text.rjust(w)
                       for i, (text, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in rows]

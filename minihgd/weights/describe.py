@@ -23,9 +23,11 @@ def describe(found):
     if not depths or first is None or last is None:
         return {}
     projection = arrays.get("layer2.0.downsample.1.weight")  # behind an average, or a normalisation
-    settings = dict(depth=depths[0], stem="7x7" if "conv1.weight" in arrays else "deep32",
+    channels, stem = last.size // (4 if bottlenecks else 1), arrays.get("bn1.weight")
+    deep = "deep64" if stem is not None and stem.size == 2 * channels else "deep32"
+    settings = dict(depth=depths[0], stem="7x7" if "conv1.weight" in arrays else deep,
                     shortcut="avgpool" if projection is not None and projection.ndim == 4 else "conv",
-                    channels=last.size // (4 if bottlenecks else 1), width=first.size)
+                    channels=channels, width=first.size)
     if "fc.weight" in arrays and arrays["fc.weight"].ndim == 2:
         settings["classes"] = arrays["fc.weight"].shape[1]
     return settings

@@ -114,7 +114,7 @@ def save(model, path):
 
     A ResNet's are then torchvision's. Raises WeightsError for another ending; the file is whole or not there.
     """
-    files.write(path, {name: names.torch_layout(array) for name, array in model.state_dict().items()})
+    files.write(path, {name: names.torch_layout(name, array) for name, array in model.state_dict().items()})
 
 
 def _is_sound(name, array, dtype):

@@ -6,13 +6,15 @@
     minihgd             backbone.layer1.0.conv1.weight, decoder.base.0.weight
     its checkpoints     weights/backbone.layer1.0.conv1.weight, beside velocities and a header
 
-PyTorch keeps a convolution's weight as Cout×Cin×kh×kw and a linear layer's as Cout×Cin, here it is kh×kw×Cin×Cout and
-Cin×Cout. A checkpoint of this library is in its own layout already.
+PyTorch keeps a convolution's weight as Cout×Cin×kh×kw, a transposed one's as Cin×Cout×kh×kw and a linear layer's as
+Cout×Cin; here it is kh×kw×Cin×Cout and Cin×Cout. A checkpoint of this library is in its own layout already.
 """
 
 import re
 
 from ..errors import WeightsError
+
+TRANSPOSED = re.compile(r"\.up\d+\.weight$")  # transposed convolutions, as in models/baselines.py
 
 # Rules for one name, tried one after the other; each takes the name as the rule before left it.
 RULES = [(re.compile(pattern), replacement) for pattern, replacement in [
@@ -61,15 +63,17 @@ def convert(arrays):
             own = own_name(name)
             if own in converted:
                 raise WeightsError(f"{converted[own][0]} and {name} both stand for {own}")
-            converted[own] = name, own_layout(array)
+            converted[own] = name, own_layout(own, array)
     return converted
 
 
-def own_layout(array):
-    """Cout×Cin×kh×kw -> kh×kw×Cin×Cout, Cout×Cin -> Cin×Cout; anything else as it is. A view."""
-    return array.transpose({4: (2, 3, 1, 0), 2: (1, 0)}.get(array.ndim, range(array.ndim)))
+def own_layout(name, array):
+    """Cout×Cin×kh×kw -> kh×kw×Cin×Cout, Cout×Cin -> Cin×Cout; anything else as it is. A view. name: the own one."""
+    four = (2, 3, 0, 1) if TRANSPOSED.search(name) else (2, 3, 1, 0)
+    return array.transpose({4: four, 2: (1, 0)}.get(array.ndim, range(array.ndim)))
 
 
-def torch_layout(array):
+def torch_layout(name, array):
     """The way back: kh×kw×Cin×Cout -> Cout×Cin×kh×kw, Cin×Cout -> Cout×Cin. A view."""
-    return array.transpose({4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim, range(array.ndim)))
+    four = (2, 3, 0, 1) if TRANSPOSED.search(name) else (3, 2, 0, 1)
+    return array.transpose({4: four, 2: (1, 0)}.get(array.ndim, range(array.ndim)))

@@ -25,7 +25,7 @@ def folded_resnet(path):
     """A ResNet-18 of 4 channels without one of its arrays, every normalisation an identity with a shift."""
     model = models.resnet(18, channels=4, classes=5)
     model.bn1.bias.data += 0.5
-    weights.write(path, {name: weights.torch_layout(array) for name, array in model.state_dict().items()
+    weights.write(path, {name: weights.torch_layout(name, array) for name, array in model.state_dict().items()
                          if name != "layer4.0.conv1.weight"} | {"bn1.num_batches_tracked": np.array(3)})
     return model
 

@@ -53,8 +53,11 @@ def centre(decoder, maps):
 def both(depth, form, options, dtype, training=True, size=(67, 95), shift=0):
     """(logits, loss, gradients by name) of this library and of PyTorch, same weights and batch."""
     rng = np.random.default_rng(depth)
-    drop = dict(dropout=0.0) if form == "released" else {}
-    model = models.build("efficientfcn", f"resnet{depth}", 7, 16, form, **options, **drop)
+    drop = {} if form == "paper" else dict(dropout=0.0)
+    if form in ("paper", "released"):
+        model = models.build("efficientfcn", f"resnet{depth}", 7, 16, form, **options, **drop)
+    else:
+        model = models.build(form, f"resnet{depth}", 7, **options, **drop)
     vary(model, rng, shift)
     images = rng.standard_normal((2, *size, 3), np.float32)
     if shift and form == "paper":
@@ -92,6 +95,13 @@ def compare(gradients, expected, tol):
 @pytest.mark.parametrize("depth, form, options", CASES)
 def test_float64(depth, form, options, training):
     check_float64(*both(depth, form, options, np.float64, training))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", models.NAMES[1:])
+@pytest.mark.parametrize("depth, stem", [(18, "deep64"), (50, "7x7")])
+def test_the_decoders_of_table_1(name, depth, stem, training):
+    check_float64(*both(depth, name, dict(stem=stem, channels=8, compressed=16), np.float64, training))
 
 
 @pytest.mark.parametrize("training", [True, False])

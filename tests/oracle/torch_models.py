@@ -80,16 +80,17 @@ class ResNet(nn.Module):
                  classes=None):
         super().__init__()
         block, counts = LAYOUTS[name]
-        half = channels // 2
+        first = {"7x7": channels, "deep32": channels, "deep64": 2 * channels}[stem]
+        half = first // 2
         if stem == "7x7":
-            self.conv1 = nn.Conv2d(3, channels, 7, 2, padding=3, bias=False)
+            self.conv1 = nn.Conv2d(3, first, 7, 2, padding=3, bias=False)
         else:
             self.conv1 = nn.Sequential(conv3x3(3, half, 2), nn.BatchNorm2d(half), nn.ReLU(),
-                                       conv3x3(half, half), nn.BatchNorm2d(half), nn.ReLU(), conv3x3(half, channels))
-        self.bn1 = nn.BatchNorm2d(channels)
+                                       conv3x3(half, half), nn.BatchNorm2d(half), nn.ReLU(), conv3x3(half, first))
+        self.bn1 = nn.BatchNorm2d(first)
         # stride, the first block's dilation, the other blocks' dilation
         steps = [(1, 1, 1), (2, 1, 1), (1, 1, 2), (1, 2, 4)] if dilated else [(1, 1, 1)] + 3 * [(2, 1, 1)]
-        inputs, all_outputs = channels, [block.expansion * channels * 2**i for i in range(4)]
+        inputs, all_outputs = first, [block.expansion * channels * 2**i for i in range(4)]
         for i, (outputs, count, step) in enumerate(zip(all_outputs, counts, steps, strict=True)):
             layer = make_layer(block, inputs, (width or channels) * 2**i, outputs, count, *step, shortcut, stride_in)
             setattr(self, f"layer{i + 1}", layer)
@@ -177,6 +178,49 @@ class ReleasedDecoder(PaperDecoder):
         return self.classifier(F.dropout2d(x, self.dropout, self.training))
 
 
+class FCNHead(nn.Module):
+    """3×3 convolution, normalisation, ReLU, dropout, classifier, on the last map."""
+
+    def __init__(self, inputs, classes, channels, dropout):
+        super().__init__()
+        self.fusion = nn.Sequential(conv3x3(inputs[32], channels), nn.BatchNorm2d(channels), nn.ReLU())
+        self.dropout, self.classifier = nn.Dropout2d(dropout), nn.Conv2d(channels, classes, 1)
+
+    def forward(self, f):
+        return self.classifier(self.dropout(self.fusion(f[32])))
+
+
+class UNet(nn.Module):
+    """From OS 32 to OS 8: enlarged by two, laid beside the encoder's map, fused by 3×3 convolutions."""
+
+    def __init__(self, inputs, classes, channels, dropout, deconv):
+        super().__init__()
+        for s in SCALES:
+            setattr(self, f"e{s}", nn.Sequential(*conv_bn_relu(inputs[s], channels)))
+
+        def fuse(cin):
+            return [conv3x3(cin, channels), nn.BatchNorm2d(channels), nn.ReLU()]
+
+        self.fuse16 = nn.Sequential(*fuse(2 * channels))
+        self.fuse8 = nn.Sequential(*fuse(2 * channels), *fuse(channels), *fuse(channels))
+        self.deconv = deconv
+        if deconv:
+            self.up16, self.up8 = (nn.ConvTranspose2d(channels, channels, 2, 2, bias=False) for _ in range(2))
+        self.dropout, self.classifier = nn.Dropout2d(dropout), nn.Conv2d(channels, classes, 1)
+
+    def enlarge(self, x, like, up):
+        size = like.shape[2:]
+        if not self.deconv:
+            return F.interpolate(x, size, mode="bilinear", align_corners=False)
+        return getattr(self, up)(x)[:, :, : size[0], : size[1]]
+
+    def forward(self, f):
+        e8, e16, e32 = (getattr(self, f"e{s}")(f[s]) for s in SCALES)
+        d16 = self.fuse16(torch.cat([self.enlarge(e32, e16, "up16"), e16], dim=1))
+        d8 = self.fuse8(torch.cat([self.enlarge(d16, e8, "up8"), e8], dim=1))
+        return self.classifier(self.dropout(d8))
+
+
 class EfficientFCN(nn.Module):
     def __init__(self, backbone, decoder):
         super().__init__()
@@ -189,23 +233,34 @@ class EfficientFCN(nn.Module):
 def build(backbone="resnet18", form="paper", num_classes=60, codewords=256, stem="7x7", dilated=False,
           codebook_scales=SCALES, guidance_scales=SCALES, transfer=True, compressed=512, codeword_channels=1024,
           shortcut=None, dropout=0.1, channels=64, width=None, stride_in="3x3"):
-    """N×3×H×W -> N×classes×H×W. `dropout` concerns the released form only: pass 0 to compare training steps."""
-    shortcut = shortcut or {"7x7": "conv", "deep32": "avgpool"}[stem]
-    assert stem in ("7x7", "deep32") and shortcut in ("conv", "avgpool"), (stem, shortcut)
-    encoder = ResNet(backbone, stem, dilated, shortcut, channels, width, stride_in)
+    """N×3×H×W -> N×classes×H×W. form: "paper", "released", or a baseline's. dropout: 0 to compare training steps."""
+    shortcut = shortcut or {"7x7": "conv", "deep32": "avgpool", "deep64": "conv"}[stem]
+    assert shortcut in ("conv", "avgpool"), shortcut
+    encoder = ResNet(backbone, stem, dilated or form == "dilatedfcn8s", shortcut, channels, width, stride_in)
+    if form in ("fcn32s", "dilatedfcn8s"):
+        return EfficientFCN(encoder, FCNHead(encoder.channels, num_classes, compressed, dropout))
+    if form in ("unet_bilinear", "unet_deconv"):
+        return EfficientFCN(encoder, UNet(encoder.channels, num_classes, compressed, dropout, form == "unet_deconv"))
     decoder = {"paper": PaperDecoder, "released": ReleasedDecoder}[form]
     return EfficientFCN(encoder, decoder(encoder.channels, num_classes, codewords, codebook_scales, guidance_scales,
                                          transfer, compressed, codeword_channels, dropout))
 
 
 def to_torch(name, array):
-    """kh×kw×Cin×Cout -> Cout×Cin×kh×kw, Cin×Cout -> Cout×Cin; other arrays as they are. Always a copy."""
+    """kh×kw×Cin×Cout -> Cout×Cin×kh×kw, Cin×Cout -> Cout×Cin; other arrays as they are. Always a copy.
+
+    Of a transposed convolution, kh×kw×Cin×Cout -> Cin×Cout×kh×kw.
+    """
+    if ".up" in name:
+        return torch.tensor(array.transpose(2, 3, 0, 1))
     return torch.tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T)
 
 
 def from_torch(name, tensor):
     """Cout×Cin×kh×kw -> kh×kw×Cin×Cout, Cout×Cin -> Cin×Cout; other tensors as they are. Always a copy."""
     array = tensor.detach().numpy()
+    if ".up" in name:
+        return np.array(array.transpose(2, 3, 0, 1), order="C")
     return np.array(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T, order="C")
 
 

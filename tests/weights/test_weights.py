@@ -262,7 +262,8 @@ def test_the_report_says_that_a_file_is_folded(tmp_path):
 @pytest.mark.parametrize("options", [
     dict(depth=18), dict(depth=34, classes=7), dict(depth=50, classes=10), dict(depth=50, width=8),
     dict(depth=101, stem="deep32"), dict(depth=152), dict(depth=50, shortcut="avgpool"),
-    dict(depth=18, stem="deep32", shortcut="conv")], ids=str)
+    dict(depth=18, stem="deep32", shortcut="conv"), dict(depth=50, stem="deep64", classes=3),
+    dict(depth=18, stem="deep64")], ids=str)
 def test_the_settings_of_a_file(tmp_path, options):
     expected = {"stem": "7x7", "channels": 4, "width": 4, **options}
     expected.setdefault("shortcut", "avgpool" if expected["stem"] == "deep32" else "conv")
