@@ -38,7 +38,7 @@ def side_by_side(rows, classes, width=220):
     """
     cells = [[image, coloured(truth, classes), coloured(prediction, classes)] for image, truth, prediction in rows]
     occurring = np.unique(np.concatenate([np.ravel(labels) for row in rows for labels in row[1:]]))
-    legend = [(classes[k], tuple(coloured(k, classes).tolist())) for k in occurring if k != VOID]
+    legend = [("not labelled" if k == VOID else classes[k], tuple(coloured(k, classes).tolist())) for k in occurring]
     return _sheet(cells, ["image", "truth", "prediction"], width, legend)
 
 
@@ -46,23 +46,32 @@ def overlay_with_legend(image, labels, classes, strength=0.6):
     """A Pillow picture of an image H×W×3 under the colours of its labels H×W, edges drawn, with a legend below.
 
     The legend names the classes that occur, the largest first, with their shares of the pixels. What a class named
-    "background" covers stays as it is.
+    "background" covers stays as it is. In bytes throughout: a photograph of today has tens of millions of pixels.
     """
-    colours = coloured(labels, classes)  # H×W×3
-    tint = strength * np.array([name != "background" for name in classes])[labels][:, :, None]  # H×W×1
-    mixed = (1 - tint) * image + tint * colours
-    edge = np.zeros(labels.shape, bool)
-    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    edge[1:] |= labels[1:] != labels[:-1]
-    mixed[edge] = colours[edge] * 0.4
-    names, counts = np.unique(labels, return_counts=True)
-    legend = [(f"{classes[k]} {count / labels.size:.0%}", tuple(coloured(k, classes).tolist()))
-              for k, count in sorted(zip(names, counts, strict=True), key=lambda pair: -pair[1])]
     height, width = labels.shape
-    sheet = Image.new("RGB", (width, height + legend_height(legend, width)), PAPER)
-    sheet.paste(Image.fromarray(mixed.astype(np.uint8)))
-    draw_legend(sheet, legend, height + MARGIN)
+    scale = max(1, round(width / 700))  # of letters and edges
+    plain, colours = Image.fromarray(image), palette_picture(labels, classes).convert("RGB")
+    mixed = Image.blend(plain, colours, strength)
+    if "background" in classes:
+        mixed.paste(plain, mask=Image.fromarray(labels == classes.index("background")))
+    edge = np.zeros(labels.shape, bool)
+    for step in range(1, scale + 1):  # pixels whose neighbour on the left or above is of another class
+        edge[:, step:] |= labels[:, step:] != labels[:, :-step]
+        edge[step:] |= labels[step:] != labels[:-step]
+    mixed.paste(colours.point(lambda value: value * 0.4), mask=Image.fromarray(edge))
+    names, counts = np.unique(labels, return_counts=True)
+    legend = [(f"{classes[k]} {share(count / labels.size)}", tuple(coloured(k, classes).tolist()))
+              for k, count in sorted(zip(names, counts, strict=True), key=lambda pair: -pair[1])]
+    below = Legend(legend, width, scale)
+    sheet = Image.new("RGB", (max(width, below.width), height + below.height), PAPER)
+    sheet.paste(mixed)
+    below.draw(sheet, height + MARGIN)
     return sheet
+
+
+def share(part):
+    """A share in percent; what is there is never 0%."""
+    return f"{part:.0%}" if part >= 0.005 else "<1%"
 
 
 def palette_picture(labels, classes):
@@ -114,56 +123,52 @@ def overlay(image, weight, least=0):
 def save(picture, path):
     """Write a Pillow image as PNG, aside and then renamed."""
     with written_aside(path) as file:
-        picture.save(file, format="PNG", optimize=True)
+        picture.save(file, format="PNG")
+
+
+class Legend:
+    """(name, colour) pairs beside and below one another, in a picture of a width in pixels. scale: of the letters."""
+
+    def __init__(self, entries, width, scale=1):
+        self.entries, self.scale, self.font = entries, scale, ImageFont.load_default(13 * scale)
+        longest = max((self.font.getlength(name) for name, _ in entries), default=0)
+        self.step = max(110 * scale, round(longest) + 36 * scale)  # from one entry to the next
+        self.columns = max(1, (width - MARGIN) // self.step)
+        self.width = MARGIN + self.step * min(self.columns, max(1, len(entries)))
+        self.height = -(-len(entries) // self.columns) * LINE * scale + MARGIN
+
+    def draw(self, sheet, y):
+        """Draw it on a Pillow picture, from line y on."""
+        draw, s = ImageDraw.Draw(sheet), self.scale
+        for i, (name, colour) in enumerate(self.entries):
+            x, line = MARGIN + i % self.columns * self.step, y + i // self.columns * LINE * s
+            draw.rectangle((x, line + 2 * s, x + 14 * s, line + 16 * s), colour, INK)
+            draw.text((x + 20 * s, line), name, INK, self.font)
 
 
 def _sheet(cells, titles, width, legend):
     """A grid of pictures under column titles, with a legend of (name, colour) below."""
-    font = ImageFont.load_default(13)
     pictures = [[_fit(cell, width) for cell in row] for row in cells]
     heights = [max(picture.height for picture in row) for row in pictures]
     total_width, top = MARGIN + len(titles) * (width + MARGIN), 24
-    size = total_width, top + sum(heights) + MARGIN * len(heights) + legend_height(legend, total_width)
-    sheet = Image.new("RGB", size, PAPER)
+    below = Legend(legend, total_width)
+    sheet = Image.new("RGB", (max(total_width, below.width), top + sum(heights) + MARGIN * len(heights) + below.height),
+                      PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
-        draw.text((MARGIN + column * (width + MARGIN), 4), title, INK, font)
+        draw.text((MARGIN + column * (width + MARGIN), 4), title, INK, below.font)
     y = top
     for row, height in zip(pictures, heights, strict=True):
         for column, picture in enumerate(row):
             sheet.paste(picture, (MARGIN + column * (width + MARGIN), y))
         y += height + MARGIN
-    draw_legend(sheet, legend, y)
+    below.draw(sheet, y)
     return sheet
 
 
-def legend_height(legend, width):
-    """Pixels that `draw_legend` needs."""
-    return -(-len(legend) // per_line(legend, width)) * LINE + MARGIN
-
-
-def draw_legend(sheet, legend, y):
-    """Draw (name, colour) pairs on a Pillow picture, from line y on, side by side as its width allows."""
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    count = per_line(legend, sheet.width)
-    for i, (name, colour) in enumerate(legend):
-        x, line = MARGIN + i % count * entry_width(legend), y + i // count * LINE
-        draw.rectangle((x, line + 2, x + 14, line + 16), colour, INK)
-        draw.text((x + 20, line), name, INK, font)
-
-
-def entry_width(legend):
-    """Pixels from one entry to the next: the longest name has room."""
-    font = ImageFont.load_default(13)
-    return max([110, *(36 + round(font.getlength(name)) for name, _ in legend)])
-
-
-def per_line(legend, width):
-    """Entries beside one another in a legend of a width."""
-    return max(1, (width - MARGIN) // entry_width(legend))
-
-
 def _fit(array, width):
-    """An H×W×3 array as a Pillow image `width` pixels wide."""
+    """An H×W×3 array as a Pillow image `width` pixels wide, or three times as high as that and narrower."""
     picture = Image.fromarray(np.ascontiguousarray(array))
-    return picture.resize((width, round(picture.height * width / picture.width)), Image.BICUBIC)
+    factor = min(width / picture.width, 3 * width / picture.height)
+    size = (max(1, round(side * factor)) for side in picture.size)
+    return picture.resize(tuple(size), Image.BICUBIC)

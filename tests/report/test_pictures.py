@@ -78,8 +78,23 @@ def test_labels_over_an_image():
     assert pixels[20, 100].tolist() == [51, 0, 0]  # the edge
     legend = pixels[40 + 8 + 10]
     assert legend[8 + 7].tolist() == [128, 0, 0]  # the cat, of which there is more
-    assert legend[8 + 7 + pictures.entry_width([("background 33%", ()), ("cat 67%", ())])].tolist() == [0, 0, 0]
+    assert legend[8 + 7 + pictures.Legend([("background 33%", ()), ("cat 67%", ())], 300).step].tolist() == [0, 0, 0]
     assert pixels.shape[1] == 300
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5000, 3), (3, 5000), (60, 40), (2100, 2800)])
+def test_pictures_of_any_size(size):
+    """The legend has room under a narrow photograph, and can be read under a large one; a sheet stays a sheet."""
+    image, labels = np.full((*size, 3), 100, np.uint8), np.zeros(size, np.uint8)
+    labels[: size[0] // 2] = 1
+    sheet = report.overlay_with_legend(image, labels, ("a class of a long name", "cat"))
+    assert sheet.width >= max(size[1], 36 + 100) and sheet.height > size[0]
+    side = report.side_by_side([(image, labels, labels)], ("a class of a long name", "cat"))
+    assert side.width < 1000 and side.height < 1000
+
+
+def test_shares_of_next_to_nothing():
+    assert [pictures.share(part) for part in (1, 0.5, 0.012, 0.004)] == ["100%", "50%", "1%", "<1%"]
 
 
 def test_a_palette_picture_has_the_labels_as_values():

@@ -129,7 +129,7 @@ def test_the_recorder_hears(tmp_path):
 @pytest.mark.parametrize("form", FORMS)
 def test_weights_that_are_no_numbers_are_not_loaded(tmp_path, form, number):
     source, model = models.resnet(18, channels=4, seed=1), models.resnet(18, channels=4)
-    state = {name: torch_layout(array) for name, array in source.state_dict().items()}
+    state = {name: torch_layout(name, array) for name, array in source.state_dict().items()}
     state["bn1.running_var"] = np.array([1, 2, number, 3], np.float32)
     value = {name: tensor(np.ascontiguousarray(array), name) for name, array in state.items()}
     FORMS[form](tmp_path / "file.pth", value)
@@ -168,7 +168,7 @@ def changed(data, rng):
 def sound_file(path, kind):
     """A small file like those that people have: the first 25 arrays of a ResNet with few channels."""
     state = models.resnet(18, channels=2, seed=1).state_dict()
-    arrays = {name: np.ascontiguousarray(torch_layout(array)) for name, array in state.items() if "layer" not in name
+    arrays = {name: np.ascontiguousarray(torch_layout(name, array)) for name, array in state.items() if "layer" not in name
               or "layer1" in name}
     value = {"state_dict": {f"module.{name}": tensor(array, str(i)) for i, (name, array) in enumerate(arrays.items())},
              "epoch": 3, "best_prec1": tensor(np.array(92.6), "best"), "arch": "resnet18"}
