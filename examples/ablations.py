@@ -16,6 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 from script_common import DATASETS, open_dataset, run
+from train_common import check_labelled, say
 
 from minihgd import data, evaluation, models, training, weights
 from minihgd.errors import SettingError
@@ -37,18 +38,21 @@ TABLES = {  # table -> variant: (pixAcc and mIoU as printed, options of models.b
 
 
 def main(args):
+    if args.seeds < 1:
+        raise SettingError(f"--seeds: expected at least 1, found {args.seeds}")
     train, val = datasets(args)
+    check_labelled(train, val)
     rows, variants = {}, TABLES[args.table]
     for variant, (_, _, options) in variants.items():
         for seed in range(args.seeds):
             folder = os.path.join(args.out, f"table-{args.table}", f"{folder_name(variant)}-{seed}")
             score = cell(args, train, val, dict(name="efficientfcn") | options, seed, folder)
             if score is None:
-                print("the same command goes on")
+                say("the same command goes on")
                 return 130
-            print(f"{variant}, seed {seed}: pixAcc {score[0]:.1f}, mIoU {score[1]:.1f}", flush=True)
+            say(f"{variant}, seed {seed}: pixAcc {score[0]:.1f}, mIoU {score[1]:.1f}")
             rows.setdefault(variant, []).append(score)
-    print("\n".join(["", *table(args.table, rows), "", *order(args.table, rows)]))
+    say("\n".join(["", *table(args.table, rows), "", *order(args.table, rows)]))
     return 0
 
 
@@ -161,10 +165,7 @@ def arguments():
     add("--workers", "threads that prepare batches", 2, type=int)
     add("--out", "folder for the runs", "runs/ablations")
     add("--cache", "where the sample scenes are painted", "runs")
-    args = parser.parse_args()
-    if args.seeds < 1:
-        raise SettingError(f"--seeds: expected at least 1, found {args.seeds}")
-    return args
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -13,22 +13,31 @@ import sys
 
 import numpy as np
 from PIL import Image
+from script_common import run
 
 from minihgd import data, models, no_grad, weights
-from minihgd.errors import MinihgdError, SettingError
+from minihgd.errors import DataError, SettingError
 
 
-def main():
-    args = arguments()
+def main(args):
+    if args.size < 1:
+        raise SettingError(f"--size: expected at least 1 pixel, found {args.size}")
     names = data.read_lines(args.names) if args.names else None
     model = classifier(args.weights, stride_in=args.stride_in, inputs=args.inputs).to(args.device)
     if names and len(names) != len(model.fc.bias.data):
         raise SettingError(f"{args.names}: found {len(names)} names for {len(model.fc.bias.data)} classes")
+    failed = 0
     for path in args.image:
-        p = probabilities(model, middle(data.read_photo(path), args.size))
+        try:
+            p = probabilities(model, middle(data.read_photo(path), args.size))
+        except DataError as error:  # the others can still be classified
+            print(f"error: {error}", file=sys.stderr)
+            failed += 1
+            continue
         print(path)
         for k in np.argsort(-p)[:5]:
             print(f"  {p[k]:6.1%}  {k:4d}  {names[k] if names else ''}".rstrip())
+    return 1 if failed else 0
 
 
 def classifier(path, **options):
@@ -38,7 +47,11 @@ def classifier(path, **options):
     if "classes" not in settings:
         raise SettingError(f"{path}: expected a ResNet with its classification layer, found {weights.in_words(found)}")
     model = models.resnet(**settings, **options)
-    print(f"{path}: {weights.load(model, path, strict=False)}")
+    loaded = weights.load(model, path, strict=False)
+    print(f"{path}: {loaded}")
+    if loaded.left:
+        print(f"note: {len(loaded.left)} arrays of the model were not taken from the file and are random: so are, in "
+              "part, these answers")
     return model.eval()
 
 
@@ -75,7 +88,4 @@ def arguments():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except MinihgdError as error:
-        sys.exit(f"error: {error}")
+    run(main, arguments())

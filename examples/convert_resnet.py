@@ -9,21 +9,23 @@ there to be checked: what the file holds, part by part, what was skipped, what a
 """
 
 import argparse
-import sys
+import os
 
-import numpy as np
+from script_common import run
 
 from minihgd import models, weights
-from minihgd.errors import MinihgdError
+from minihgd.errors import SettingError, WeightsError
 from minihgd.report.tables import aligned
 
 
-def main():
-    args = arguments()
+def main(args):
+    check_output(args.output)
     stored, found = weights.read(args.input), weights.find(args.input)
+    found = {name: pair for name, pair in found.items() if pair[1].dtype.kind in "fiub"}  # numbers, not text
     if args.backbone:
-        found = {name.removeprefix("backbone."): pair for name, pair in found.items()
-                 if not name.startswith(("decoder.", "fc."))}
+        found = backbone_of(found, args.input)
+    if not found:
+        raise WeightsError(f"{args.input}: expected arrays of numbers, found none among {len(stored)} arrays")
     settings = weights.describe(found)
     print(f"{args.input}: {weights.in_words(found)}")
     if settings and not any(name.startswith("decoder.") for name in found):
@@ -35,6 +37,24 @@ def main():
         print(f"  {name} {stored[name].shape}")
     weights.write(args.output, {name: weights.torch_layout(name, array) for name, (_, array) in found.items()})
     print(f"written: {args.output}")
+
+
+def check_output(path):
+    """Raise an error that says why the file could not be written, before the work is done."""
+    if not path.endswith((".safetensors", ".npz")):
+        raise SettingError(f"{path}: expected a name that ends in .safetensors or .npz")
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise SettingError(f"{path}: there is no folder {folder}")
+
+
+def backbone_of(found, path):
+    """What of `found` is the backbone, without that prefix; a ResNet is one itself."""
+    parts = {name.removeprefix("backbone."): pair for name, pair in found.items()
+             if not name.startswith(("decoder.", "fc."))}
+    if not any(name.startswith(("conv1.", "layer")) for name in parts):
+        raise WeightsError(f"{path}: expected a model with a backbone, found {weights.in_words(found)}")
+    return parts
 
 
 def compared(found, own):
@@ -61,10 +81,17 @@ def table(found, every):
         size = "×".join(map(str, arrays[0].shape)) if every else str(len(arrays))
         rows.append((name, first if len(pairs) == 1 else first + ", …", size, f"{sum(a.size for a in arrays):,}",
                      "/".join(sorted({str(a.dtype) for a in arrays})),
-                     f"{min(a.min(initial=np.inf) for a in arrays):.3g}",
-                     f"{max(a.max(initial=-np.inf) for a in arrays):.3g}"))
+                     *(f"{number:.3g}" for number in extremes(arrays))))
     arrays = [array for _, array in found.values()]
     return [*rows, ("all", "", "" if every else str(len(arrays)), f"{sum(a.size for a in arrays):,}", "", "", "")]
+
+
+def extremes(arrays):
+    """The least and the largest number in arrays; NaN where there are none."""
+    arrays = [array for array in arrays if array.size]
+    if not arrays:
+        return float("nan"), float("nan")
+    return float(min(a.min() for a in arrays)), float(max(a.max() for a in arrays))
 
 
 def part_of(name):
@@ -83,7 +110,4 @@ def arguments():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except MinihgdError as error:
-        sys.exit(f"error: {error}")
+    run(main, arguments())

@@ -7,6 +7,7 @@ the legend below). Photographs may be of any size and mode; they are turned upri
 """
 
 import os
+import sys
 
 import numpy as np
 from script_common import open_model, parser, run
@@ -19,22 +20,31 @@ def main(args):
     model, about, views = open_model(args)
     names = output_names(args.image)
     os.makedirs(args.out, exist_ok=True)
-    failed = 0
-    for path, name in zip(args.image, names, strict=True):
-        try:
-            image = data.read_photo(path)
-        except DataError as error:  # the others can still be labelled
-            print(f"error: {error}")
-            failed += 1
-            continue
-        labels = evaluation.predict_labels(model, image, views)
-        overlay, png = (os.path.join(args.out, f"{name}-{what}.png") for what in ("overlay", "labels"))
-        report.pictures.save(report.overlay_with_legend(image, labels, about["classes"]), overlay)
-        report.pictures.save(report.palette_picture(labels, about["classes"]), png)
-        shares = np.bincount(labels.ravel(), minlength=len(about["classes"])) / labels.size
-        found = ", ".join(f"{about['classes'][k]} {shares[k]:.0%}" for k in np.argsort(-shares)[:5] if shares[k])
-        print(f"{path}: {found}; {overlay}, {png}")
+    done = failed = 0
+    try:
+        for path, name in zip(args.image, names, strict=True):
+            try:
+                label(model, path, os.path.join(args.out, name), about["classes"], views)
+                done += 1
+            except DataError as error:  # the others can still be labelled
+                print(f"error: {error}", file=sys.stderr)
+                failed += 1
+    except KeyboardInterrupt:
+        print(f"\nstopped; {done} of {len(names)} photographs are labelled, in {args.out}")
+        return 130
     return 1 if failed else 0
+
+
+def label(model, path, start, classes, views):
+    """Write the two pictures of a photograph, to files whose names begin with `start`."""
+    image = data.read_photo(path)
+    labels = evaluation.predict_labels(model, image, views)
+    overlay, png = f"{start}-overlay.png", f"{start}-labels.png"
+    report.pictures.save(report.overlay_with_legend(image, labels, classes), overlay)
+    report.pictures.save(report.palette_picture(labels, classes), png)
+    shares = np.bincount(labels.ravel(), minlength=len(classes)) / labels.size
+    found = ", ".join(f"{classes[k]} {shares[k]:.0%}" for k in np.argsort(-shares)[:5] if shares[k])
+    print(f"{path}: {found}; {overlay}, {png}", flush=True)
 
 
 def output_names(paths):

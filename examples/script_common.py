@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import zlib
 from dataclasses import asdict
@@ -59,15 +60,58 @@ def open_model(args):
 
 
 def identity(args, dataset, views):
-    """What results belong to: marks of the checkpoint and of the images, and how they were looked at."""
+    """What results belong to, in JSON values: marks of the checkpoint and of all that is read, and the views."""
+    labels = {label_file(dataset.labels, name) for name in dataset.ids} if dataset.labels else ()
+    meaning = getattr(dataset.labels, "table", None)  # of the numbers in the files
     status = os.stat(args.checkpoint)
     return {"checkpoint": [status.st_size, status.st_mtime_ns], "views": str(asdict(views)),
-            "images": [len(dataset), zlib.crc32("\n".join(dataset.ids).encode())]}
+            "data": [type(dataset).__name__, os.path.abspath(args.data), args.split, args.png_order],
+            "classes": crc(dataset.classes), "images": crc(dataset.ids),
+            "photographs": mark(map(dataset.image_path, dataset.ids)), "labels": mark(labels),
+            "meaning": None if meaning is None else crc(meaning.tolist())}
+
+
+def label_file(labels, name):
+    """The file that the label of an image is read from, of a source of labels (see minihgd/data/sources.py)."""
+    if hasattr(labels, "other"):  # VOC's own and SBD's
+        labels = labels.labels if name in labels.own else labels.other
+    return labels.file(name) if hasattr(labels, "file") else labels.path
+
+
+def mark(paths):
+    """[number of files, checksum of their names, sizes and times]"""
+    files = [(path, os.stat(path)) for path in sorted(map(os.path.abspath, paths))]
+    return crc((path, status.st_size, status.st_mtime_ns) for path, status in files)
+
+
+def crc(values):
+    """[how many, their checksum]"""
+    values = list(map(str, values))
+    return [len(values), zlib.crc32("\n".join(values).encode())]
 
 
 def run(main, args):
-    """Call main(args) and end the process, with a message in place of a traceback."""
+    """Call main(args) and end the process with the status it returns.
+
+    An error becomes one line on stderr. SIGTERM is as good as Ctrl-C: a KeyboardInterrupt, here or where main takes it.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(main(args))
+        status = main(args)
+        sys.stdout.flush()
     except MinihgdError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141  # as shells say it of SIGPIPE
+    except OSError as error:
+        sys.exit(f"error: {in_words(error)}")
+    sys.exit(status)
+
+
+def in_words(error):
+    """An OSError without its number: the file and what is wrong with it."""
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)

@@ -2,20 +2,24 @@
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import script_common
 
-from minihgd import data, evaluation, models, report, training, weights
-from minihgd.errors import MinihgdError, WeightsError
+from minihgd import backend, data, evaluation, models, report, training, weights
+from minihgd.errors import CheckpointError, SettingError, WeightsError
 
 PAPER = dict(backbone="resnet101", form="paper", codewords=256, epochs=120, batch=16, crop=512, lr=0.001,
              decoder_factor=10, scales=[0.5, 2.0], channels=64, compressed=512, codeword_channels=1024)
 NETWORK = ("backbone", "stem", "stride_in", "shortcut", "inputs", "channels", "width", "compressed")
 HGD = ("form", "codewords", "codeword_channels")  # the flags that say which network it is; these EfficientFCN only
+SILENT = dict(name="efficientfcn", inputs="rgb", stride_in="3x3", transfer=True, dilated=False)  # differences that no
+# name or shape of a weight shows, as they are where a checkpoint does not say
 
 
 @dataclass
@@ -36,26 +40,29 @@ class Recipe:
 
 def run(recipe):
     """The script: train, evaluate, draw. Ends the process, with a message in place of a traceback."""
-    try:
-        sys.exit(main(recipe, arguments(recipe)))
-    except MinihgdError as error:
-        sys.exit(f"error: {error}")
+    script_common.run(lambda args: main(recipe, args), arguments(recipe))
 
 
 def main(recipe, args):
+    check_flags(args)
+    base = f"runs/{recipe.name}"
+    folder = args.out or numbered_folder(base, args.resume)
+    check_folder(folder, args.resume)
+    backend.module(args.device)  # raises SettingError where there is none
     settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr,
                                  decoder_factor=args.decoder_factor, scales=tuple(args.scales), seed=args.seed)
     train, val = recipe.datasets(args)
+    check_labelled(train, val)
     for note in (*train.notes(), *val.notes()):
-        print(f"note: {note}")
+        say(f"note: {note}")
     flags = NETWORK + HGD * (args.model == "efficientfcn")
     network = dict(name=args.model, **{name: getattr(args, name) for name in flags})
     model = models.build(num_classes=len(train.classes), seed=args.seed, recompute=args.recompute, **network)
-    loaded = None if args.resume else start_from(args, model)
+    loaded = start_from(args, model, network)
     model.to(args.device)
     views = evaluation.Views(least=args.crop)
     about = dict(network=network, data=recipe.name, classes=list(train.classes))
-    run = training.Run(model, train, settings, args.out, about, lambda m: evaluation.evaluate(m, val, views),
+    run = training.Run(model, train, settings, folder, about, lambda m: evaluation.evaluate(m, val, views),
                        args.evaluate_every, args.workers)
     if args.resume:
         run.resume()
@@ -65,33 +72,89 @@ def main(recipe, args):
         if loaded and loaded.folded:
             for _, images, _ in run.batches.from_step(0, 1):
                 weights.unfold(model.backbone, data.as_input(model, images))
-    print(f"{len(train)} training and {len(val)} held-out images, {run.steps} steps from step {run.done}, "
-          f"{sum(p.data.size for p in model.parameters()):,} parameters, results in {args.out}")
+        if not args.out:
+            run.folder = new_folder(base)  # another run may have begun in the meantime
+    say(f"{len(train)} training and {len(val)} held-out images, {run.steps} steps from step {run.done}, "
+        f"{sum(p.data.size for p in model.parameters()):,} parameters, results in {run.folder}")
     if not run.train():
-        more = ([] if "--out" in sys.argv else ["--out", args.out]) + ([] if args.resume else ["--resume"])
-        print("go on with: python " + shlex.join(sys.argv + more))
+        more = ([] if args.out else ["--out", run.folder]) + ([] if args.resume else ["--resume"])
+        say("go on with: python " + shlex.join(sys.argv + more))
         return 130
     score = run.score or evaluation.evaluate(model, val, views)
-    print(report.class_table(score, train.classes))
-    print(f"pixel accuracy {score.pixel_accuracy:.3f}, mIoU {score.mean_iou:.3f} on {len(val)} held-out images")
-    draw(model.eval(), val, views, args.out)
+    say(report.class_table(score, train.classes))
+    say(f"pixel accuracy {score.pixel_accuracy:.3f}, mIoU {score.mean_iou:.3f} on {len(val)} held-out images")
+    draw(model.eval(), val, views, run.folder)
     return 0
 
 
-def start_from(args, model):
+def check_flags(args):
+    """Raise SettingError for flags of which one would be ignored."""
+    for flag, other in (("weights", "init"), ("weights", "resume"), ("init", "resume")):
+        if getattr(args, flag) and getattr(args, other):
+            raise SettingError(f"--{flag}: found --{other} beside it, expected one of the two: each says where the "
+                               "weights come from")
+    if args.partial and not args.weights:
+        raise SettingError("--partial: found no --weights, of which it is to take a part")
+
+
+def check_folder(folder, resume):
+    """Raise CheckpointError where there is nothing to go on with, or where a new run would cover another."""
+    path = os.path.join(folder, "checkpoint.npz")
+    if resume and not os.path.exists(path):
+        raise CheckpointError(f"{path}: there is no checkpoint")
+    if not resume and os.path.exists(path):
+        raise CheckpointError(f"{path}: the folder already holds a run; resume it with --resume, choose another "
+                              "folder, or delete it")
+
+
+def check_labelled(*datasets):
+    """Raise SettingError for a split without labels: all its pixels are void, and the loss would be 0."""
+    for dataset in datasets:
+        if not dataset.labelled:
+            raise SettingError(f"the split {dataset.split} has no labels, expected one with labels to train on and "
+                               "one to score")
+
+
+def say(text):
+    """Print. Where nobody reads any more, such as behind `| head -3`, the work goes on without a word."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def start_from(args, model, network):
     """Load --weights or --init; returns the report, or None where neither is given."""
     if args.init:
+        check_network(args.init, network)
         loaded = weights.load(model, args.init, strict=False)
-        print(f"{args.init}: {loaded}")
+        say(f"{args.init}: {loaded}")
         others = [name for name in loaded.left if not name.startswith("decoder.classifier.")]
         if others or loaded.unexpected:
             raise WeightsError(f"{args.init}: only the classifier may differ from this model; found {loaded}")
+        if not any(name.startswith("decoder.") for name in loaded.matched):
+            raise WeightsError(f"{args.init}: found no decoder, expected a checkpoint of the same network; a backbone "
+                               "alone is for --weights")
         return loaded
     if args.weights:
         loaded = weights.load(model, args.weights, strict=not args.partial)
-        print(f"{args.weights}: {loaded}")
+        say(f"{args.weights}: {loaded}")
         return loaded
     return None
+
+
+def check_network(path, network):
+    """Raise WeightsError where a checkpoint of a run says that it is of another network, in what shapes do not show."""
+    try:
+        there = training.load(path).about.get("network")
+    except CheckpointError:
+        there = None
+    if not isinstance(there, dict):
+        return  # a file of weights, which says nothing
+    differ = [f"{name} is {there.get(name, usual)!r} there and {network.get(name, usual)!r} here"
+              for name, usual in SILENT.items() if there.get(name, usual) != network.get(name, usual)]
+    if differ:
+        raise WeightsError(f"{path}: a checkpoint of another network: {'; '.join(differ)}")
 
 
 def draw(model, dataset, views, folder, count=5):
@@ -100,12 +163,12 @@ def draw(model, dataset, views, folder, count=5):
     pairs = [dataset[i] for i in chosen]
     rows = [(image, label, evaluation.predict_labels(model, image, views)) for image, label in pairs]
     report.pictures.save(report.side_by_side(rows, dataset.classes), os.path.join(folder, "predictions.png"))
-    print(f"picture: {os.path.join(folder, 'predictions.png')}")
+    say(f"picture: {os.path.join(folder, 'predictions.png')}")
     if hasattr(model, "weighting_maps"):
         maps = [evaluation.weighting_maps(model, image, views.least) for image, _ in pairs]
         sheet = report.weighting_sheet([image for image, _ in pairs], maps, views.least)
         report.pictures.save(sheet, os.path.join(folder, "codewords.png"))
-        print(f"picture: {os.path.join(folder, 'codewords.png')}")
+        say(f"picture: {os.path.join(folder, 'codewords.png')}")
 
 
 def arguments(recipe):
@@ -154,20 +217,31 @@ def arguments(recipe):
     add("--workers", "threads that prepare batches", 2, type=int)
     parser.add_argument("--recompute", action="store_true",
                         help="recompute maps in the backward pass: less memory, a third to a half more time")
-    add("--out", "folder for the results; with --resume, the run to go on with (default: the next free of "
-        f"runs/{recipe.name}-1, -2, …; with --resume the last of them)")
+    add("--out", "folder for the results; with --resume, the run to go on with (default: the one after the "
+        f"last of runs/{recipe.name}-1, -2, …; with --resume the last of them)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     args = parser.parse_args()
     for name, value in (recipe.sample if recipe.sample and not args.data else recipe.defaults).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
-    args.out = args.out or numbered_folder(f"runs/{recipe.name}", args.resume)
     return args
 
 
 def numbered_folder(base, existing):
-    """The last of base-1, base-2, … that exists, or the first that does not."""
-    number = 1
-    while os.path.exists(f"{base}-{number}"):
-        number += 1
-    return f"{base}-{max(1, number - 1) if existing else number}"
+    """The last of base-1, base-2, … that exists, or the one after it."""
+    parent, name = os.path.split(base)
+    beside = os.listdir(parent) if os.path.isdir(parent) else []
+    found = [re.fullmatch(rf"{re.escape(name)}-(\d+)", one) for one in beside]
+    last = max((int(match[1]) for match in found if match), default=0)
+    return f"{base}-{max(1, last) if existing else last + 1}"
+
+
+def new_folder(base):
+    """The folder after the last of base-1, base-2, …, created: no other run gets the same."""
+    while True:
+        folder = numbered_folder(base, existing=False)
+        try:
+            os.makedirs(folder)
+            return folder
+        except FileExistsError:
+            pass

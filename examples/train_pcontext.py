@@ -13,6 +13,7 @@ import os
 from train_common import PAPER, Recipe, run
 
 from minihgd import data
+from minihgd.errors import SettingError
 
 SAMPLE = dict(backbone="resnet18", form="released", codewords=32, epochs=22, batch=8, crop=128, lr=0.05,
               decoder_factor=1, scales=[0.9, 1.2], channels=32, compressed=64, codeword_channels=128)
@@ -21,10 +22,19 @@ SAMPLE = dict(backbone="resnet18", form="released", codewords=32, epochs=22, bat
 def datasets(args):
     """The training and the held-out data set: sample scenes, or the PASCAL Context in --data."""
     if not args.data:
+        check_sample_flags(args)
         root = os.path.join(args.cache, f"scenes-{args.seed}")
         return tuple(data.Cached(data.SampleScenes(root, split, args.seed)) for split in ("train", "val"))
     options = dict(classes=args.classes, labels=args.labels, png_order=args.png_order)
     return tuple(data.PascalContext(args.data, split, **options) for split in (args.split, args.val_split))
+
+
+def check_sample_flags(args):
+    """Raise SettingError for a flag that says something of PASCAL Context, which is not read."""
+    for name, usual in dict(split="train", val_split="val", labels=None, png_order=None, classes=59).items():
+        if getattr(args, name) != usual:
+            raise SettingError(f"--{name.replace('_', '-')}: found {getattr(args, name)} without --data; the sample "
+                               "scenes have no choice of it")
 
 
 def flags(add):

@@ -12,10 +12,13 @@ are the row with COCO pretraining: first COCO's images with VOC's classes, then 
 from train_common import PAPER, Recipe, run
 
 from minihgd import data
+from minihgd.errors import SettingError
 
 
 def datasets(args):
     """trainaug or COCO to train on, VOC's val to score."""
+    if args.coco and args.split != "trainaug":
+        raise SettingError(f"--split: found {args.split} beside --coco, whose images are trained on in place of VOC's")
     train = data.CocoAsVOC(args.coco, "train") if args.coco else data.PascalVOC(args.data, args.split)
     return train, data.PascalVOC(args.data, args.val_split)
 

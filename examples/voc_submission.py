@@ -14,7 +14,7 @@ import os
 from script_common import data_flags, identity, open_dataset, open_model, parser, run
 
 from minihgd import data, evaluation
-from minihgd.errors import SettingError
+from minihgd.errors import DataError, SettingError
 from minihgd.evaluation import submission
 from minihgd.files import written_aside
 from minihgd.training import Progress
@@ -40,24 +40,45 @@ def main(args):
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on, what is done is in {folder}")
         return 130
-    archive = args.out.rstrip("/") + form.suffix
+    archive = folder + form.suffix
     submission.pack(paths, archive, form)
-    submission.verify(archive, dataset, form)
+    try:
+        submission.verify(archive, dataset, form, paths)
+    except DataError as error:
+        os.remove(archive)
+        raise DataError(f"{error}; delete what is wrong, and the same command makes it anew") from None
     print(f"{archive}: {len(paths)} pictures; names, sizes, modes, values and palettes are as they should be")
     return 0
 
-def claim(folder, said):
+
+def claim(given, said):
     """The folder for the pictures, which belongs to one model, data set and way of looking. Raises SettingError."""
+    folder = os.path.normpath(given)
+    if os.path.basename(folder) in ("", ".", ".."):
+        raise SettingError(f"--out: expected the name of a folder for the PNGs alone, found {given!r}")
     os.makedirs(folder, exist_ok=True)
     mark = os.path.join(folder, "made-from.json")
     if not os.path.exists(mark):
+        if os.listdir(folder):
+            raise SettingError(f"{folder}: expected a new or empty folder, found one with other files in it; "
+                               "choose another with --out")
         with written_aside(mark, "w") as file:
             json.dump(said, file)
-    with open(mark, encoding="utf-8") as file:
-        if json.load(file) != said:
-            raise SettingError(f"{folder}: holds pictures of another checkpoint, data set or way of looking; "
-                               "delete it, or choose another with --out")
+    if read_mark(mark) != said:
+        raise SettingError(f"{folder}: holds pictures of another checkpoint, data set or way of looking; "
+                           "delete it, or choose another with --out")
     return folder
+
+
+def read_mark(path):
+    """What the pictures beside the file `path` were made from. Raises SettingError for a damaged file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise SettingError(f"{path}: expected what the pictures beside it were made from, found a damaged file "
+                           f"({error}); delete the folder, or choose another with --out") from None
+
 
 def arguments():
     it = parser(__doc__)
@@ -67,6 +88,7 @@ def arguments():
     it.add_argument("--out", default="submission",
                     help="folder of the PNGs, and the archive's name (default: submission)")
     return it.parse_args()
+
 
 if __name__ == "__main__":
     run(main, arguments())

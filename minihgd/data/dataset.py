@@ -1,5 +1,6 @@
 """What every data set is: a list of image ids with a photograph and a label map each; and the readers they share."""
 
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -128,9 +129,12 @@ def decode(path, to_array):
     """`to_array(picture)` of the picture in a file; whatever is wrong with the file becomes a DataError."""
     try:
         with Image.open(path) as picture:
-            picture.load()  # here a truncated file shows
             return to_array(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's decoders raise
+    except Image.DecompressionBombError as error:
+        pixels, most = (round(int(number) / 1e6) for number in re.findall(r"\d+", str(error)))
+        raise DataError(f"{path}: found a picture of {pixels} million pixels, expected at most {most} million; make it "
+                        "smaller, or cut it into parts") from error
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise
         raise DataError(f"{path}: expected a complete image file, found: {error}") from error
 
 
@@ -142,20 +146,42 @@ def read_image(path):
 
 
 def to_rgb(picture):
-    """A Pillow picture of any mode -> H×W×3 uint8 RGB. What is transparent shows white."""
+    """A Pillow picture of any mode -> H×W×3 uint8 RGB. What is transparent shows white; for grey see `white_of`."""
+    picture.load()  # here a truncated file shows
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):  # more than 8 bits of grey
-        values = np.asarray(picture, np.float64)  # H×W
-        top = 65535 if values.max(initial=0) > 255 else 255
-        picture = Image.fromarray(np.clip(values * (255 / top) + 0.5, 0, 255).astype(np.uint8))
+        values = np.array(picture, np.float64)  # H×W
+        values[np.isnan(values)] = 0
+        white = white_of(values[np.isfinite(values)].max(initial=0), picture.mode == "F")
+        picture = Image.fromarray(np.clip(values * (255 / white) + 0.5, 0, 255).astype(np.uint8))
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return np.array(picture.convert("RGB"))
 
 
+def white_of(highest, floats):
+    """The value that means white in a grey picture of more than 8 bits, which its file does not say.
+
+    Floats up to 1 go from 0 to 1. Else it is the least of 255 and the ends of 12 and 16 bits, 4095 and 65535, that is
+    not below the highest value; or that value.
+    """
+    ends = (1, 255, 4095, 65535) if floats else (255, 4095, 65535)
+    return next((end for end in ends if highest <= end), highest)
+
+
+def index_values(picture):
+    """(format, mode, H×W numbers as they are stored) of a picture."""
+    kind, stored = picture.format, [tile[3] for tile in picture.tile]  # known only before the pixels are read
+    picture.load()  # here a truncated file shows
+    numbers = np.array(picture)
+    if kind == "PNG" and stored in (["L;2"], ["L;4"]):  # grey of 2 or 4 bits, which Pillow stretches to 0..255
+        numbers //= 255 // (2 ** int(stored[0][2:]) - 1)
+    return kind, picture.mode, numbers
+
+
 def read_index_png(path):
     """A label PNG as H×W uint8: palette indices, or grey values. Raises DataError for any other kind of picture."""
-    kind, mode, label = decode(path, lambda picture: (picture.format, picture.mode, np.array(picture)))
+    kind, mode, label = decode(path, index_values)
     if kind != "PNG":
         raise DataError(f"{path}: found a file of the kind {kind}, expected PNG, which keeps every label as it is")
     if mode not in ("1", "L", "P"):
@@ -185,14 +211,18 @@ def check_range(label, highest, where, void=False):
 
 def read_lines(path):
     """The lines of a text file without blank ones. Raises DataError if there is no such file, or nothing in it."""
+    return [line for line in read_all_lines(path) if line]
+
+
+def read_all_lines(path):
+    """The lines of a text file, with blank ones as "" but for those at its end. Raises DataError as `read_lines`."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")  # some editors put a byte order mark in front
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: expected a text file, found: {error}") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
+    if not text.strip():
         raise DataError(f"{path}: found an empty file, expected one entry a line")
-    return lines
+    return [line.strip() for line in text.rstrip().splitlines()]
 
 
 def read_split(*paths):

@@ -1,5 +1,8 @@
 """Finding the parts of a data set below the folder somebody names, which may be any of the nested official ones."""
 
+import os
+from contextlib import contextmanager
+
 from ..errors import DataError
 
 
@@ -14,9 +17,24 @@ def search_folders(root, data_set, *inner):
 
     Raises DataError, naming the data set, if root is no folder.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"{root}: expected the folder of {data_set}, found no such folder")
     return [root, *(root / path for path in inner)]
+
+
+@contextmanager
+def readable(folder):
+    """A folder that cannot be listed becomes a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{folder}: expected a folder that can be read, found: {error.strerror or error}") from error
+
+
+def folders_in(folder):
+    """The names of the folders in a folder, sorted."""
+    with readable(folder), os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir())
 
 
 def find(folders, *parts, required=True):

@@ -12,6 +12,7 @@ import scipy.io
 
 from ..errors import DataError
 from .dataset import composed, read_index_png
+from .layout import readable
 
 
 class Files:
@@ -70,7 +71,7 @@ class PngLabels(Files):
 def listing(folder, suffixes, name_of):
     """{name: paths} of the files in a folder that end in one of the suffixes; hidden ones are passed over."""
     files = {}
-    with os.scandir(folder) as entries:
+    with readable(folder), os.scandir(folder) as entries:
         for file in sorted(entry.name for entry in entries):
             stem, suffix = os.path.splitext(file)
             if suffix.lower() in suffixes and not file.startswith("."):

@@ -1,6 +1,8 @@
 """Prediction: an image in, class probabilities out, averaged over scales and the mirrored image."""
 
+import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 from PIL import Image
@@ -8,11 +10,12 @@ from PIL import Image
 from .. import backend
 from ..autograd import no_grad
 from ..data import as_input, one_by_one
-from ..errors import ShapeError
+from ..errors import SettingError, ShapeError
 from .score import Score
 from .views import View, across, at_least, down
 
 BLOCK = 1 << 16  # pixels of a block of lines
+LARGEST = 1 << 28  # pixels of a view; one more is taken for a slip of the keys
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,14 @@ class Views:
     least: int = 0
 
     def __post_init__(self):
-        if not self.scales or not all(scale > 0 for scale in self.scales):
-            raise ShapeError(f"predict: scales must be positive, found {self.scales!r}")
+        if not isinstance(self.scales, (tuple, list, np.ndarray)) or not all(isinstance(s, Real) for s in self.scales):
+            raise ShapeError(f"predict: scales: expected several numbers such as (0.5, 1.0), found {self.scales!r}")
+        if len(self.scales) == 0 or not all(0 < scale < math.inf for scale in self.scales):
+            raise ShapeError(f"predict: scales must be positive and finite, found {self.scales!r}")
+        for name in ("crop", "multiple", "least"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) and not (name == "crop" and value is None):
+                raise ShapeError(f"predict: {name}: expected a whole number, found {value!r}")
         if self.average not in ("softmax", "exp"):
             raise ShapeError(f'predict: average: expected "softmax" or "exp", found {self.average!r}')
         if self.crop is not None and self.crop < 1 or self.multiple < 1 or not 0 < self.step <= 1:
@@ -45,9 +54,16 @@ class Views:
                              f"{self.crop}, {self.multiple} and {self.step}")
 
     def sizes(self, height, width):
-        """(height, width) of every scale."""
-        m = self.multiple
-        return [tuple(max(m, round(side * scale / m) * m) for side in (height, width)) for scale in self.scales]
+        """(height, width) of every scale. Raises ShapeError for a view of more than LARGEST pixels."""
+        return [self._size(height, width, scale) for scale in self.scales]
+
+    def _size(self, height, width, scale):
+        m, sides = self.multiple, [float(side) * float(scale) for side in (height, width)]
+        if max(m, sides[0]) * max(m, sides[1]) > LARGEST:
+            raise ShapeError(f"predict: scales: {scale:g} makes a view of {sides[1]:.4g}×{sides[0]:.4g} pixels of an "
+                             f"image of {width}×{height} with sides of at least {m}, expected at most {LARGEST:,} "
+                             "pixels")
+        return tuple(max(m, round(side / m) * m) for side in sides)
 
 
 def predict(model, image, scales=(1.0,), flip=False, least=0, **more):
@@ -56,12 +72,13 @@ def predict(model, image, scales=(1.0,), flip=False, least=0, **more):
     scales, flip, least and more: see `Views`. The model should be in evaluation mode. For a large image and many
     classes `predict_labels` takes less memory. Raises ShapeError for another kind of image, or naming the setting.
     """
-    blocks = [p for _, p in probability_lines(model, image, Views(tuple(scales), flip, least=least, **more))]
+    blocks = [p for _, p in probability_lines(model, image, Views(scales, flip, least=least, **more))]
     return np.concatenate(blocks)
 
 
 def predict_labels(model, image, views=None):
     """The most probable classes H×W (int64) of an image H×W×3 uint8. See `predict`."""
+    check_image(image)
     labels = np.empty(image.shape[:2], np.int64)
     for lines, p in probability_lines(model, image, views or Views()):
         labels[lines] = p.argmax(axis=2)
@@ -74,8 +91,7 @@ def probability_lines(model, image, views):
     Each view's logits are brought to H×W; then the softmax is averaged over the views, or, with average="exp",
     their exp is taken first, brought to H×W and summed, and divided by its sum over the classes.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 1:
-        raise ShapeError(f"predict: expected an image H×W×3 uint8, found {image.shape} {image.dtype}")
+    check_image(image)
     height, width = image.shape[:2]
     sources = [(View(model, view, views.crop, views.step, views.least), mirrored)
                for view, mirrored in scaled_and_mirrored(image, views)]
@@ -87,6 +103,15 @@ def probability_lines(model, image, views):
             p = scores(view, (height, width), lines, views.average)  # lines×W×K
             total = total + (p[:, ::-1] if mirrored else p)
         yield lines, (total / total.sum(axis=2, keepdims=True)).astype(view.dtype, copy=False)
+
+
+def check_image(image):
+    """Raise ShapeError unless this is an image H×W×3 uint8."""
+    if not isinstance(image, np.ndarray):
+        raise ShapeError(f"predict: expected an image as an array H×W×3 uint8, found {type(image).__name__}; "
+                         "data.read_photo reads one from a file")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or min(image.shape) < 1:
+        raise ShapeError(f"predict: expected an image H×W×3 uint8, found {image.shape} {image.dtype}")
 
 
 def scaled_and_mirrored(image, views):
@@ -116,6 +141,7 @@ def weighting_maps(model, image, least=0):
 
     least: see `Views`; the maps cover the padding too.
     """
+    check_image(image)
     with no_grad():
         return backend.to_numpy(model.weighting_maps(as_input(model, at_least(image, least)[None]))[0])
 
@@ -124,8 +150,11 @@ def evaluate(model, dataset, views=None, score=None, seen=None, start=0, first=0
     """The `Score` of a model over a data set, image by image, in evaluation mode; the model's mode is restored.
 
     views: see `Views`. first: the number that the model's first class has in the data set. To go on where one stopped:
-    `score` has counted the first `start` images already. seen(done, score) is called after each image.
+    `score` has counted the first `start` images already. seen(done, score) is called after each image. Raises
+    SettingError for a start outside the data set.
     """
+    if not isinstance(start, Integral) or not 0 <= start <= len(dataset):
+        raise SettingError(f"evaluate: start: expected a whole number from 0 to {len(dataset)}, found {start!r}")
     score, before = score or Score(len(dataset.classes)), model.training
     model.eval()
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..data import voc_palette
 from ..errors import DataError, SettingError
@@ -63,10 +63,11 @@ def pack(paths, archive, form):
         form.pack(file, {f"{form.folder}{name}.png": path for name, path in paths.items()})
 
 
-def verify(archive, dataset, form):
+def verify(archive, dataset, form, paths=None):
     """Raise DataError, naming all that is wrong, unless an archive is what the server expects for a data set's ids.
 
-    One picture for each id and nothing else, of the right mode, palette and size, with values of classes.
+    One picture for each id and nothing else, of the right mode, palette and size, with values of classes. A picture is
+    called by its name in the archive or, given {id: path of its PNG}, by its path.
     """
     found = form.unpack(archive)
     expected = {f"{form.folder}{name}.png": name for name in dataset.ids}
@@ -75,7 +76,8 @@ def verify(archive, dataset, form):
     for entry in expected.keys() & found.keys():
         with Image.open(dataset.image_path(expected[entry])) as image:
             size = image.size
-        problems += [f"{entry}: {problem}" for problem in faults(found[entry], size, form)]
+        called = paths[expected[entry]] if paths else entry
+        problems += [f"{called}: {problem}" for problem in faults(found[entry], size, form)]
     if problems:
         problems.sort()
         more = f", and {len(problems) - 10} more" if len(problems) > 10 else ""
@@ -88,8 +90,10 @@ def faults(content, size, form):
         with Image.open(io.BytesIO(content)) as it:
             it.load()
             kind, mode, palette, values = it.format, it.mode, it.getpalette(), np.asarray(it)
-    except (OSError, SyntaxError, ValueError) as error:
-        return [f"not a picture ({error})"]
+    except UnidentifiedImageError:  # its message names the buffer
+        return ["not a picture"]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return [f"not a picture, or a damaged one ({error})"]
     found = []
     if kind != "PNG" or mode != form.mode:
         found.append(f"a {kind} of mode {mode}, expected a PNG of mode {form.mode}")

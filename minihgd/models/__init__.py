@@ -39,6 +39,9 @@ def build(name, backbone="resnet101", num_classes=60, codewords=256, form="paper
     for setting in ("num_classes", "codewords", "compressed", "codeword_channels"):
         if setting in sizes and not sizes[setting] >= 1:
             raise SettingError(f"{setting}: expected at least 1, found {sizes[setting]}")
+    dropout = options.get("dropout", 0.1)
+    if not 0 <= dropout < 1:
+        raise SettingError(f"dropout: expected at least 0 and less than 1, found {dropout}")
     encoder = {key: value for key, value in options.items() if key in ENCODER_OPTIONS}
     decoder = {key: value for key, value in options.items() if key in allowed}
     if name == "dilatedfcn8s":

@@ -156,6 +156,8 @@ def check_settings(depth, channels, width, **chosen):
     for name, value in (("channels", channels), ("width", width)):
         if not value >= 1:
             raise SettingError(f"{name}: found {value}, expected at least 1")
+    if chosen["stem"] == "deep32" and channels < 2:
+        raise SettingError(f"channels: found {channels}, expected at least 2: the stem deep32 begins with half of them")
     for name, value, only in (("width", width, channels), ("stride_in", chosen["stride_in"], "3x3")):
         if depth < 50 and value != only:
             raise SettingError(f"{name}: found {value!r}, expected {only!r}: depth {depth} has no bottlenecks, "

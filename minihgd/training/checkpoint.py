@@ -4,7 +4,6 @@ A file is written aside, flushed to the disk and renamed, so that a checkpoint i
 """
 
 import json
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from .. import models
 from ..errors import CheckpointError
 from ..files import written_aside
+from ..weights.files import kind_of
 
 FORMAT = "minihgd checkpoint 1"
 
@@ -38,19 +38,38 @@ def save(path, checkpoint):
 def load(path):
     """Read a Checkpoint. Raises CheckpointError for a missing, broken or foreign file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(str(arrays.pop("header")))
+        arrays, header = _read(path)
         found, step, about = header["format"], header["step"], header["about"]
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no checkpoint") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: not a checkpoint of minihgd, or a damaged one ({error})") from None
+    except CheckpointError:
+        raise
+    except Exception as error:  # there is no telling in which way a broken file makes a step fail
+        why = "it holds Python objects" if "allow_pickle" in str(error) else str(error) or type(error).__name__
+        raise CheckpointError(f"{path}: not a checkpoint of minihgd, or a damaged one ({why})") from None
     if found != FORMAT:
         raise CheckpointError(f"{path}: its format is {found!r}, expected {FORMAT!r}")
+    if type(step) is not int or not isinstance(about, dict):
+        raise CheckpointError(f"{path}: a damaged checkpoint: its step is {step!r}, what it says of itself {about!r}")
     weights, velocity = ({name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)}
                          for kind in ("weights/", "velocity/"))
     return Checkpoint(step, weights, velocity, about)
+
+
+def _read(path):
+    """(name -> array, the header) of a file; what it raises may be anything."""
+    try:
+        kind = kind_of(path)
+    except ValueError:
+        raise ValueError("it is no .npz file") from None
+    if kind != ".npz":
+        raise CheckpointError(f"{path}: this is a weights file, not a checkpoint of a run; give it to --weights")
+    with np.load(path, allow_pickle=False) as file:
+        if "header" not in file.files:
+            raise CheckpointError(f"{path}: found no header, expected a checkpoint of a run; is this a weights file? "
+                                  "Those are given to --weights")
+        arrays = {name: file[name] for name in file.files}
+    return arrays, json.loads(str(arrays.pop("header")))
 
 
 def model_of(path):

@@ -3,7 +3,7 @@
 import csv
 import os
 
-from ..files import written_aside
+from ..files import naming, written_aside
 
 
 class Log:
@@ -35,8 +35,13 @@ class Log:
         """Add a row, `values` in the order of the columns."""
         if self._file is None:
             self._open()
-        csv.writer(self._file, lineterminator="\n").writerow(values)
-        self._file.flush()
+        with naming(self.path):
+            csv.writer(self._file, lineterminator="\n").writerow(values)
+            self._file.flush()
+
+    def has(self, step):
+        """Whether there is a row of a step already."""
+        return any(int(row["step"]) == step for row in self._rows())
 
     def close(self):
         """Close the file, if there is one."""

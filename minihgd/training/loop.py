@@ -6,10 +6,13 @@ killed, goes on from its last checkpoint as if nothing had happened.
 """
 
 import contextlib
+import glob
+import math
 import os
 import signal
 import threading
 import time
+import zlib
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -18,10 +21,13 @@ from .. import backend
 from ..data import Batches, as_input
 from ..errors import CheckpointError, SettingError, TrainingError
 from . import checkpoint
+from .claim import claimed
 from .log import Log
 from .progress import Progress
 from .schedule import poly
 from .sgd import SGD
+
+MOST_EPOCHS, MOST_SCALE = 1_000_000, 100  # beyond them is a slip of the keys
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,14 @@ class Settings:
         for name in ("decoder_factor", "momentum", "weight_decay", "power", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingError(f"{name}: expected at least 0, found {getattr(self, name)}")
+        for name, value in asdict(self).items():
+            if value == math.inf:
+                raise SettingError(f"{name}: expected a finite number, found {value}")
+        if self.epochs > MOST_EPOCHS:
+            raise SettingError(f"epochs: expected at most {MOST_EPOCHS:,}, found {self.epochs}")
+        if not (len(self.scales) == 2 and 0 < self.scales[0] <= self.scales[1] <= MOST_SCALE):
+            raise SettingError(f"scales: expected a lowest and a highest factor, above 0 and at most {MOST_SCALE}, "
+                               f"found {' '.join(map(str, self.scales))}")
 
     def steps(self, images):
         """Steps in the whole run over a data set of that many images."""
@@ -66,7 +80,8 @@ class Run:
     def __init__(self, model, dataset, settings, folder, about=None, evaluate=None, evaluate_every=1, workers=2,
                  save_minutes=10, out=None):
         self.model, self.dataset, self.settings, self.folder = model, dataset, settings, str(folder)
-        self.about = {**(about or {}), "settings": _plain(asdict(settings)), "images": len(dataset)}
+        self.about = {**(about or {}), "settings": _plain(asdict(settings)),
+                      "images": [len(dataset), zlib.crc32("\n".join(dataset.ids).encode())]}
         self.evaluate, self.evaluate_every, self.save_minutes, self.out = evaluate, evaluate_every, save_minutes, out
         self.optimiser = SGD(model, settings.momentum, settings.weight_decay, {"decoder.": settings.decoder_factor})
         if not evaluate_every > 0:
@@ -74,8 +89,12 @@ class Run:
         self.steps, self.done = settings.steps(len(dataset)), 0
         self.batches = Batches(dataset, settings.batch, settings.crop, settings.seed, workers,
                                scales=settings.scales, flip=settings.flip)
-        self.path = os.path.join(self.folder, "checkpoint.npz")
         self.score = None
+
+    @property
+    def path(self):
+        """Of the checkpoint."""
+        return os.path.join(self.folder, "checkpoint.npz")
 
     def resume(self):
         """Go back to the folder's checkpoint. Raises CheckpointError if it is missing, broken or another run's."""
@@ -85,21 +104,31 @@ class Run:
         """Train to the last step. True when it was reached, False when Ctrl-C or SIGTERM asked to stop before.
 
         Either way the checkpoint is written. Raises TrainingError where the loss is not finite (the last good
-        checkpoint stays), CheckpointError where the folder holds another run.
+        checkpoint stays) or another process is writing in the folder, CheckpointError where it holds another run.
         """
+        with claimed(self.folder), StopRequest() as stop:
+            return self._train_here(stop)
+
+    def _train_here(self, stop):
         if not self.done and os.path.exists(self.path):
             raise CheckpointError(f"{self.path}: the folder already holds a run; resume it, choose another folder, "
                                   "or delete it")
+        for left in glob.glob(f"{glob.escape(self.path)}.*.part"):  # by a run that was killed
+            os.remove(left)
         steps_log = Log(os.path.join(self.folder, "steps.csv"),
                         ["step", "loss", "lr", "images_per_second"], self.done)
         scores_log = Log(os.path.join(self.folder, "evaluation.csv"),
                          ["step", "epoch", "pixel_accuracy", "mean_iou"], self.done)
         self.progress = Progress(self.steps, self.settings.batch, self.done, self.out)
-        with contextlib.closing(steps_log), contextlib.closing(scores_log), StopRequest() as stop:
+        with contextlib.closing(steps_log), contextlib.closing(scores_log):
             return self._train(steps_log, scores_log, stop)
 
     def _train(self, steps_log, scores_log, stop):
         self.model.train()
+        if self.done and self._evaluation_due() and not scores_log.has(self.done):
+            self._evaluate(scores_log, stop)  # the run was stopped before it, or in it
+            if stop.requested:
+                return self._stopped()
         saved = time.monotonic()
         with contextlib.closing(self.batches.from_step(self.done, self.steps)) as batches:
             for step, images, labels in batches:
@@ -114,9 +143,12 @@ class Run:
                 if self._evaluation_due() and not stop.requested:
                     self._evaluate(scores_log, stop)
                 if stop.requested:
-                    self.progress.say(f"stopped after step {self.done} of {self.steps}; saved {self.path}")
-                    return False
+                    return self._stopped()
         return True
+
+    def _stopped(self):
+        self.progress.say(f"stopped after step {self.done} of {self.steps}; saved {self.path}")
+        return False
 
     def step(self, step, images, labels, lr):
         """One step on images N×h×w×3 uint8 and labels N×h×w; returns the loss, a float."""

@@ -1,11 +1,15 @@
 """What long work says while it goes on: one line that is rewritten on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
 
 
 class Progress:
-    """Reports steps of a run, or other things that are counted: how many, images per second, time left."""
+    """Reports steps of a run, or other things that are counted: how many, images per second, time left.
+
+    Where nobody reads on, such as behind `| head -3`, the work does, without a word.
+    """
 
     def __init__(self, steps, batch=1, first=0, out=None, every=10.0, what="step"):
         self.steps, self.batch, self.what = steps, batch, what
@@ -32,18 +36,21 @@ class Progress:
 
     def say(self, text):
         """A line of its own, which stays."""
-        print(f"\r\033[K{text}" if self.live else text, file=self.out, flush=True)
+        self._print(f"\r\033[K{text}\n" if self.live else f"{text}\n")
 
     def pause(self, seconds):
         """Time that was not spent on steps: evaluation."""
         self.paused += seconds
 
     def _write(self, text):
-        if self.live:
-            self.out.write(f"\r\033[K{text}")
+        self._print(f"\r\033[K{text}" if self.live else f"{text}\n")
+
+    def _print(self, text):
+        try:
+            self.out.write(text)
             self.out.flush()
-        else:
-            print(text, file=self.out, flush=True)
+        except OSError:
+            self.out = open(os.devnull, "w", encoding="utf-8")
 
 
 def clock(seconds):

@@ -159,7 +159,7 @@ def test_list_that_cannot_be_written(root, tmp_path):
     with pytest.warns(UserWarning, match=r"file/instances_train2017.voc-ids.txt: .*not kept.*selected anew") as caught:
         assert CocoAsVOC(root, "train", cache=tmp_path / "file").ids == KEPT
     assert caught[0].filename == __file__  # who opened the data set
-    (root / f"{LIST}.part").mkdir()
+    (root / LIST).mkdir()
     with pytest.warns(UserWarning, match="not kept"):
         assert CocoAsVOC(root, "train").ids == KEPT
 

@@ -1,5 +1,6 @@
 """One's own images and masks: every layout, the splits, the classes; and what is said of broken ones."""
 
+import os
 import shutil
 import unicodedata
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from minihgd.data import Folder
-from minihgd.data.folder import share
+from minihgd.data.folder import held_out_of, share
 from minihgd.errors import DataError
 
 from .make_context import photograph
@@ -28,18 +29,36 @@ def check_pairs(dataset, names=NAMES):
 # --- layouts ---
 
 
-@pytest.mark.parametrize("images", ["images", "imgs", "JPEGImages", "Images"])
-@pytest.mark.parametrize("masks", ["masks", "labels", "annotations", "SegmentationClass", "Labels"])
+@pytest.mark.parametrize("images", ["images", "imgs", "JPEGImages", "Images", "image", "img", "photos"])
+@pytest.mark.parametrize("masks", [
+    "masks", "labels", "annotations", "SegmentationClass", "Labels", "mask", "label", "GT", "annotation",
+    "segmentation", "segmentations", "ground_truth"])
 def test_names_of_the_two_folders(tmp_path, images, masks):
     write_pairs(tmp_path / images, tmp_path / masks)
     check_pairs(Folder(tmp_path))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".JPG", ".jpeg", ".png", ".PNG", ".bmp", ".webp", ".tif", ".TIFF"])
-@pytest.mark.parametrize("ending", ["", "_mask", "-mask", "_label"])
+@pytest.mark.parametrize("ending", ["", "_mask", "-mask", "_label", "_labelIds"])
 def test_names_of_the_files(tmp_path, suffix, ending):
     write_pairs(tmp_path / "images", tmp_path / "masks", suffix=suffix, ending=ending)
     check_pairs(Folder(tmp_path))
+
+
+@pytest.mark.parametrize("beginning", ["mask_", "label_"])
+def test_names_of_masks_may_begin_in_another_way(tmp_path, beginning):
+    write_pairs(tmp_path / "images", tmp_path / "masks")
+    for path in (tmp_path / "masks").iterdir():
+        path.rename(path.with_name(beginning + path.name))
+    check_pairs(Folder(tmp_path))
+
+
+def test_names_may_be_no_text_at_all(tmp_path):
+    write_pairs(tmp_path / "images", tmp_path / "masks", ["a", "b"])
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / "images/a.jpg").rename(tmp_path / f"images/{name}.jpg")
+    (tmp_path / "masks/a.png").rename(tmp_path / f"masks/{name}.png")
+    assert sorted(Folder(tmp_path, "train").ids + Folder(tmp_path, "val").ids) == ["b", name]
 
 
 def test_suffixes_and_endings_may_be_mixed(tmp_path):
@@ -95,6 +114,26 @@ def test_folders_of_splits_either_way_round(tmp_path, layout, splits):
         Folder(tmp_path, "test")
 
 
+@pytest.mark.parametrize("layout", ["images/{0}|masks/{0}", "{0}/images|{0}/masks", "lists"])
+@pytest.mark.parametrize("there, asked", [("Training", "train"), ("train", "training"), ("valid", "val"),
+                                          ("validation", "val"), ("dev", "val"), ("val", "validation"),
+                                          ("testing", "test")])
+def test_splits_have_several_names(tmp_path, layout, there, asked):
+    if layout == "lists":
+        write_pairs(tmp_path / "images", tmp_path / "masks")
+        (tmp_path / f"{there.lower()}.txt").write_text("a\nb\n")
+    else:
+        write_pairs(*(tmp_path / path for path in layout.format(there).split("|")), ["a", "b"])
+    check_pairs(Folder(tmp_path, asked), ["a", "b"])
+
+
+def test_the_name_asked_for_goes_before_others_for_the_same(tmp_path):
+    write_pairs(tmp_path / "images", tmp_path / "masks")
+    (tmp_path / "val.txt").write_text("a\n")
+    (tmp_path / "valid.txt").write_text("b\n")
+    assert Folder(tmp_path, "valid").ids == ["b"] and Folder(tmp_path, "validation").ids == ["a"]
+
+
 @pytest.mark.parametrize("place", ["", "ImageSets/Segmentation/"])
 @pytest.mark.parametrize("line", ["{0}", "{0}.jpg", "images/{0}.jpg", "images\\{0}.JPG", "  {0}.png  "])
 def test_lists_of_splits(tmp_path, place, line):
@@ -134,6 +173,20 @@ def test_images_are_held_out_by_their_names(tmp_path):
         (tmp_path / f"images/{name}.jpg").unlink()
         (tmp_path / f"masks/{name}.png").unlink()
     assert Folder(tmp_path, "val").ids == val.ids  # whatever becomes of the others
+
+
+@pytest.mark.parametrize("holdout", [1e-6, 0.2, 1 - 1e-6])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_of_few_images_at_least_one_is_in_either_split(tmp_path, count, holdout):
+    write_pairs(tmp_path / "images", tmp_path / "masks", NAMES[:count])
+    train, val = (Folder(tmp_path, split, holdout=holdout) for split in ("train", "validation"))
+    assert train.ids and val.ids and sorted(train.ids + val.ids) == sorted(NAMES[:count])
+    assert len(val) == 1 or holdout > 0.2 and len(train) == 1
+
+
+def test_of_many_images_each_is_held_out_by_itself():
+    names = [f"IMG_{k:04}" for k in range(100)]
+    assert held_out_of(names, 0.2) == {name for name in names if share(name) < 0.2}
 
 
 def test_shares_are_the_same_everywhere_and_spread_evenly():
@@ -185,7 +238,48 @@ def test_classes_of_the_argument_go_before_those_of_the_file(plain):
     assert Folder(plain, classes=["a", "b", "c", "d"]).classes == ("a", "b", "c", "d")
 
 
-def test_with_names_no_mask_is_read_before_it_is_asked_for(plain):
+@pytest.mark.parametrize("content, classes", [
+    ("0: sky\n1: tree\n 2 :house\n3: void\n4: x: y\n", ("sky", "tree", "house", "x: y")),
+    ("sky\ntree\n2: house\nfour\nfive\n\n \n", ("sky", "tree", "2: house", "four", "five")),
+])
+def test_lines_of_the_file_may_begin_with_their_numbers(plain, content, classes):
+    (plain / "classes.txt").write_text(content)
+    assert Folder(plain).classes == classes
+
+
+def fill(root, *masks):
+    """Masks of these values, a row each."""
+    write_pairs(root / "images", root / "masks", NAMES[:len(masks)])
+    for name, values in zip(NAMES, masks, strict=False):
+        Image.fromarray(np.uint8([values])).save(root / f"masks/{name}.png")
+
+
+@pytest.mark.parametrize("masks, found", [
+    ([[0, 255], [0, 0], [255]], "0 or 255"), ([[255, 255]], "255"), ([[3, 255], [255]], "3 or 255"), ([[2, 2]], "2"),
+])
+@pytest.mark.parametrize("names", [("field", "car", "ignore"), ("field", "tree", "void", "car")])
+def test_masks_without_two_classes_are_refused(tmp_path, masks, found, names):
+    fill(tmp_path, *masks)
+    for given in ("argument", "file"):
+        with pytest.raises(DataError, match=f"masks: found only {found} in {len(masks)} masks, expected the numbers of "
+                                            "two .*; 255 is void, .*write 1 in place of 255"):
+            Folder(tmp_path, classes=names if given == "argument" else None)
+        (tmp_path / "classes.txt").write_text("\n".join(names))
+
+
+@pytest.mark.parametrize("masks", [[[0, 255], [0, 1]], [[0], [0, 0]], [[0, 255], [255, 255], [255, 255], [0], [1]]])
+def test_masks_with_two_classes_or_no_void_are_not(tmp_path, masks):
+    fill(tmp_path, *masks)
+    assert len(Folder(tmp_path, classes=("field", "car"))) == len(masks)
+
+
+def test_masks_of_all_splits_count(tmp_path):
+    fill(tmp_path / "train", [0, 1])
+    fill(tmp_path / "val", [0, 255])
+    assert len(Folder(tmp_path, "val", classes=("field", "car"))) == 1
+
+
+def test_with_names_a_broken_mask_is_not_named_before_it_is_asked_for(plain):
     for path in (plain / "masks").iterdir():
         path.write_text("nothing")
     assert len(Folder(plain, classes=("a", "b"))) == 5
@@ -209,7 +303,7 @@ LISTED = {
     "missing root": (no_root, "nowhere: expected the folder of images and masks, found no such folder"),
     "empty root": (
         without("images", "masks", "classes.txt"),
-        r"folder: expected a folder of images \(images, imgs, JPEGImages\) and one of masks \(.*\); found an empty"
+        r"folder: expected a folder of images \(images, .*photos\) and one of masks \(.*\); found an empty"
     ),
     "neither folder": (without("images", "masks"), "expected a folder of images .*; found classes.txt$"),
     "no images": (without("images"), "masks: found no folder, arranged .*, of images for these masks: images or"),
@@ -222,7 +316,7 @@ LISTED = {
         lambda root: [path.unlink() for part in ("images", "masks") for path in (root / part).iterdir()] and {},
         r"^found no images \(.jpg, .jpeg, .*.tiff\) in .*images$",
     ),
-    "unknown split": (arguments(split="dev"), r"split='dev', found neither .* expected one of \['train', 'val'\]$"),
+    "unknown split": (arguments(split="test"), r"split='test', found neither .* expected one of \['train', 'val'\]$"),
     "list of another split only": (
         text("train.txt", "a\n", split="val"),  # and no images are held out: they might be among those listed
         r"split='val', found neither folders nor a list for it, expected one of \['train'\]$",
@@ -239,6 +333,11 @@ LISTED = {
         all_of(without("masks/c d.png", "images/e.f.jpg"), picture("images/a.png", (5, 4), 0)),
         r"(?s)^1 of 5 ids have no image .*: e.f\n1 of 5 ids have no label .*: c d\n"
         r".*images: found several files for 1 names: a \(a.jpg and a.png\)$",
+    ),
+    "other names": (
+        lambda root: [path.rename(path.with_name(f"M{path.name}")) for path in (root / "masks").iterdir()] and {},
+        r"(?s)^5 of 10 ids have no image.*masks: the names of images and masks do not match, such as the image a.jpg "
+        r"and the mask Ma.png; expected the same name, but for the suffix and _mask, .* behind or mask_, .* before",
     ),
     "two masks": (picture("masks/a_mask.png", (5, 4), 0), r"masks: found several .*: a \(a.png and a_mask.png\)$"),
     "masks of jpeg": (
@@ -257,6 +356,14 @@ LISTED = {
     ),
     "broken mask, counted": (all_of(without("classes.txt"), truncated("masks/a.png")), "a.png: expected a complete"),
     "empty classes": (text("classes.txt", ""), "classes.txt: found an empty file"),
+    "blank line": (
+        text("classes.txt", "a\nb\n \nc\nd\n"),
+        "classes.txt: found nothing in line 3, expected the name of class 2: line by line the classes 0, 1, 2",
+    ),
+    "blank line in front": (text("classes.txt", "\na\nb\n"), "classes.txt: found nothing in line 1, expected"),
+    "numbers from 1 on": (
+        text("classes.txt", "1: a\n2: b\n"), "classes.txt: found '1: a' in line 1, expected number 0: all from 0 on",
+    ),
     "class twice": (text("classes.txt", "a\nb\na\n"), "classes.txt: found 3 names, more than once: a, expected 1 to"),
     "no classes": (arguments(classes=()), "^classes: found 0 names, expected 1 to 255, all different, and"),
     "too many classes": (text("classes.txt", "\n".join(map(str, range(256)))), "found 256 names, expected"),
@@ -267,8 +374,10 @@ LISTED = {
     "split that is no name": (arguments(split=0), "^split=0, expected the name of one, or None$"),
     "holdout of none": (arguments(split="val", holdout=0), "^holdout=0, expected a part of the images, between"),
     "holdout of words": (arguments(split="val", holdout="all"), "^holdout='all', expected a part of the images"),
-    "holdout too small": (arguments(split="val", holdout=1e-6), "holdout=1e-06 puts 0 of 5 images into split 'val'"),
-    "holdout too large": (arguments(split="train", holdout=1 - 1e-6), "puts 5 of 5 images into split 'val', expected"),
+    "one image to divide": (
+        all_of(*(without(f"images/{name}.jpg", f"masks/{name}.png") for name in NAMES[1:]), arguments(split="val")),
+        "folder: found one image, expected two or more, to hold out some as 'val'$",
+    ),
 }
 
 FILES = {
@@ -306,3 +415,17 @@ def test_broken_files_are_named(root, broken):
     with pytest.raises(DataError, match=message):
         dataset[0]
     np.testing.assert_array_equal(dataset[1][1], mask(dataset.ids[1]))
+
+
+@pytest.mark.parametrize("closed", ["", "images", "masks"])
+def test_folders_that_cannot_be_listed_are_named(root, monkeypatch, closed):
+    real = os.scandir
+
+    def scandir(path):
+        if os.path.abspath(path) == str(root / closed).rstrip("/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=f"{closed or root.name}: expected a folder that can be read, found: Perm"):
+        Folder(root)

@@ -1,5 +1,7 @@
 """Photographs as people have them: the same picture, whatever it was stored as."""
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,6 +40,30 @@ def test_grey(tmp_path):
     for name in ("8.png", "16.png", "32.tif"):
         assert np.array_equal(read_photo(tmp_path / name), three), name
     assert np.array_equal(read_photo(tmp_path / "1.png"), np.where(three > 100, 255, 0))
+
+
+@pytest.mark.parametrize("kind, values, expected", [
+    (np.float32, [0, 0.5, 1], [0, 128, 255]), (np.float32, [0, 0, 0.25], [0, 0, 64]),
+    (np.float32, [-3, 1.5, 254.6], [0, 2, 255]), (np.float32, [0, 32767.5, 65535], [0, 128, 255]),
+    (np.float32, [np.nan, 0.5, 1], [0, 128, 255]), (np.float32, [-np.inf, 1, np.inf], [0, 255, 255]),
+    (np.float32, [np.nan, np.nan, np.inf], [0, 0, 255]),
+    (np.uint16, [0, 1, 255], [0, 1, 255]), (np.uint16, [0, 1, 256], [0, 0, 16]),
+    (np.uint16, [0, 2048, 4095], [0, 128, 255]), (np.uint16, [0, 2048, 4096], [0, 8, 16]),
+    (np.int32, [0, 32768, 65535], [0, 128, 255]), (np.int32, [-5, 500000, 1000000], [0, 128, 255]),
+    (np.int32, [0, 0, 1], [0, 0, 1]),
+])
+def test_grey_of_more_bits(tmp_path, kind, values, expected):
+    Image.fromarray(np.array([values], kind)).save(tmp_path / "a.tif")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_photo(tmp_path / "a.tif")[0, :, 0].tolist() == expected
+
+
+def test_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)
+    Image.new("1", (3000, 1000)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="a.png: found a picture of 3 million pixels, expected at most 2 million; make"):
+        read_photo(tmp_path / "a.png")
 
 
 def test_what_is_transparent_is_white(tmp_path):

@@ -1,5 +1,8 @@
 """Files by name, and label PNGs of every kind there is."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,6 +78,26 @@ def test_a_png_of_one_bit_has_the_labels_0_and_1(tmp_path):
     Image.fromarray(np.array([[True, False]])).save(tmp_path / "a.png")
     label = read_index_png(tmp_path / "a.png")
     assert label.tolist() == [[1, 0]] and label.dtype == np.uint8
+
+
+def write_grey_png(path, numbers, bits):
+    """A grey PNG of so many bits a pixel, which Pillow cannot write."""
+    height, width = numbers.shape
+    places = (numbers[:, :, None] >> np.arange(bits - 1, -1, -1)) & 1  # the bits of a pixel, highest first
+    rows = np.packbits(places.reshape(height, -1).astype(np.uint8), axis=1)
+    pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    content = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    for kind, data in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")):
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_grey_pngs_of_few_bits_keep_their_numbers(tmp_path, bits):
+    numbers = np.arange(3 * 17).reshape(3, 17) % 2**bits
+    write_grey_png(tmp_path / "a.png", numbers, bits)
+    assert read_index_png(tmp_path / "a.png").tolist() == numbers.tolist()
 
 
 def test_a_jpeg_under_the_name_of_a_png_is_found_out(tmp_path):

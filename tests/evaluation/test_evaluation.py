@@ -6,7 +6,7 @@ from PIL import Image
 
 from minihgd import Tensor, evaluation, models, nn, ops
 from minihgd.data import normalise
-from minihgd.errors import ShapeError
+from minihgd.errors import SettingError, ShapeError
 from minihgd.evaluation import prediction
 from minihgd.evaluation import views as views_module
 
@@ -220,7 +220,15 @@ def test_a_symmetric_model_gives_a_symmetric_result():
     (np.zeros((0, 4, 3), np.uint8), {}, r"found \(0, 4, 3\)"),
     (np.zeros((4, 4, 3), np.uint8), dict(average="max"), "found 'max'"),
     (np.zeros((4, 4, 3), np.uint8), dict(crop=0), "found 0, 1"),
-    (np.zeros((4, 4, 3), np.uint8), dict(step=1.5), "1.5")])
+    (np.zeros((4, 4, 3), np.uint8), dict(step=1.5), "1.5"),
+    (np.zeros((4, 4, 3), np.uint8), dict(scales=1.0), "scales: expected several numbers .* found 1.0"),
+    (np.zeros((4, 4, 3), np.uint8), dict(scales=(float("inf"),)), "positive and finite"),
+    (np.zeros((4, 4, 3), np.uint8), dict(scales=(1, 1e6)), r"scales: 1e\+06 makes a view of 4e\+06×4e\+06 pixels"),
+    (np.zeros((4, 4, 3), np.uint8), dict(scales=(1e308,)), r"scales: 1e\+308 makes a view"),
+    (np.zeros((4, 4, 3), np.uint8), dict(multiple=1 << 20), "sides of at least 1048576"),
+    (np.zeros((4, 4, 3), np.uint8), dict(crop=40.0), "crop: expected a whole number, found 40.0"),
+    (np.zeros((4, 4, 3), np.uint8), dict(multiple=1.5), "multiple: expected a whole number, found 1.5"),
+    (Image.new("RGB", (4, 4)), {}, "found Image"), ("photo.jpg", {}, "found str; data.read_photo")])
 def test_predict_refuses(model, bad, options, message):
     with pytest.raises(ShapeError, match=message):
         evaluation.predict(model, bad, **options)
@@ -254,6 +262,12 @@ def test_evaluate_restores_the_mode_and_counts():
     model = Bright()
     score = evaluation.evaluate(model, One())
     assert model.training and score.confusion.tolist() == [[24, 1], [0, 22]]
+
+
+@pytest.mark.parametrize("start", [-3, 3, 0.5])
+def test_evaluate_refuses_a_start_outside_the_data_set(start):
+    with pytest.raises(SettingError, match=f"start: expected a whole number from 0 to 2, found {start}"):
+        evaluation.evaluate(Pixelwise(), ["a", "b"], start=start, score=evaluation.Score(4))
 
 
 def test_weighting_maps(model, image):

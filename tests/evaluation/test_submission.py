@@ -91,6 +91,15 @@ def test_what_is_wrong_is_found(tmp_path, form, spoil, message):
         submission.verify(archive, images, form)
 
 
+def test_pictures_are_called_by_their_paths(tmp_path):
+    form = FORMS["ade"][0]
+    images, paths, archive = written(tmp_path, form)
+    paths["a"].write_text("x")
+    submission.pack(paths, archive, form)
+    with pytest.raises(DataError, match=f"{paths['a']}: not a picture$"):
+        submission.verify(archive, images, form, paths)
+
+
 @pytest.mark.parametrize("form, value, message", [
     (FORMS["voc"][0], 21, "values 21 to 21, expected 0 to 20"), (FORMS["voc"][0], 255, "values 255 to 255"),
     (FORMS["ade"][0], 150, "values 151 to 151, expected 1 to 150"), (FORMS["ade"][0], -1, "values 0 to 0, expected 1")])

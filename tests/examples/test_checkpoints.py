@@ -12,6 +12,7 @@ from data.make_context import write_context
 from PIL import Image
 
 from minihgd import models, training, weights
+from minihgd.errors import CheckpointError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -58,14 +59,33 @@ def test_convert_takes_the_backbone_of_a_run(tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     (["none.pth", "out.npz"], "none.pth: cannot be read"),
-    (["in.npz", "out.pth"], "out.pth: expected a name that ends"),
+    (["none.pth", "out.pth"], "out.pth: expected a name that ends"),
+    (["in.npz", "none/out.npz"], "none/out.npz: there is no folder none"),
+    (["empty.npz", "out.npz"], "empty.npz: expected arrays of numbers, found none among 0 arrays"),
+    (["words.npz", "out.npz"], "words.npz: expected arrays of numbers, found none among 1 arrays"),
+    (["decoder.npz", "out.npz", "--backbone"], "decoder.npz: expected a model with a backbone, found 1 arrays of no"),
     (["text.pth", "out.npz"], "text.pth: cannot be read as weights: found a file that begins with b'some tex'")])
 def test_convert_says_what_is_wrong(tmp_path, arguments, message):
     folded_resnet(tmp_path / "in.npz")
     (tmp_path / "text.pth").write_text("some text")
+    weights.write(tmp_path / "empty.npz", {})
+    weights.write(tmp_path / "words.npz", {"names": np.array(["a", "b"])})
+    weights.write(tmp_path / "decoder.npz", {"decoder.x": np.zeros(3)})
+    before = sorted(os.listdir(tmp_path))
     done = command(tmp_path, "convert_resnet.py", *arguments)
     assert done.returncode == 1 and done.stderr.startswith(f"error: {message}"), done.stderr
-    assert sorted(os.listdir(tmp_path)) == ["in.npz", "text.pth"]
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_convert_passes_over_text(tmp_path):
+    """And whole numbers, and arrays without any, have a range."""
+    weights.write(tmp_path / "in.npz", {"names": np.array(["a"]), "counts": np.array([3, 7]), "none": np.zeros((0, 2)),
+                                        "flags": np.array([True])})
+    done = command(tmp_path, "convert_resnet.py", "in.npz", "out.npz")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^counts +counts +1 +2 +int64 +3 +7$", done.stdout, re.M)
+    assert "skipped: 1 of 4 arrays in the file\n  names (1,)" in done.stdout
+    assert weights.read(tmp_path / "out.npz").keys() == {"counts", "none", "flags"}
 
 
 def test_classify(tmp_path):
@@ -86,6 +106,44 @@ def test_classify(tmp_path):
     weights.save(models.resnet(18, channels=4), tmp_path / "maps.npz")
     done = command(tmp_path, "classify.py", "maps.npz", "photo.png")
     assert done.returncode == 1 and "expected a ResNet with its classification layer, found a ResNet-18" in done.stderr
+
+
+def test_classify_goes_on_and_says_what_is_random(tmp_path):
+    folded_resnet(tmp_path / "net.npz")
+    Image.new("L", (50, 30), 90).save(tmp_path / "photo.png")
+    (tmp_path / "broken.png").write_text("x")
+    done = command(tmp_path, "classify.py", "net.npz", "broken.png", "photo.png", "--size", "32")
+    assert done.returncode == 1 and done.stderr.startswith("error: broken.png: ")
+    assert "note: 1 arrays of the model were not taken from the file and are random" in done.stdout
+    assert "photo.png\n" in done.stdout
+    done = command(tmp_path, "classify.py", "net.npz", "photo.png", "--size", "0")
+    assert done.returncode == 1 and done.stderr == "error: --size: expected at least 1 pixel, found 0\n"
+
+
+def test_a_file_that_is_no_checkpoint(tmp_path):
+    """Whatever is wrong with it, the message says so in a line, and has no advice of NumPy's."""
+    path = tmp_path / "checkpoint.npz"
+    training.save(path, training.Checkpoint(1, {"w": np.arange(1000.0)}, {}, {}))
+    whole = path.read_bytes()
+    header = '{"format": "minihgd checkpoint 1", "step": 1, "about": []}'
+    contents = {"cut": whole[:-300], "empty": b"", "text": b"some text", "method": whole.replace(b"PK\1\2\x2d\3\x2d\0"
+                b"\0\0\0\0", b"PK\1\2\x2d\3\x2d\0\0\0\x63\0"), "encrypted": whole.replace(
+                b"PK\1\2\x2d\3\x2d\0\0\0", b"PK\1\2\x2d\3\x2d\0\1\0"), "pickle": b"\x80\2}q\0."}
+    for content in contents.values():
+        path.write_bytes(content)
+        refused(path, "checkpoint.npz: ")
+    np.savez(path, header=np.array([{}], object))
+    refused(path, "it holds Python objects")
+    np.savez(path, header=np.array(header))
+    refused(path, "a damaged checkpoint")
+    np.savez(path, weight=np.zeros(3))
+    refused(path, "found no header, expected a checkpoint")
+
+
+def refused(path, message):
+    with pytest.raises(CheckpointError, match=message) as caught:
+        training.load(path)
+    assert "allow_pickle" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_training_starts_from_a_file(tmp_path):

@@ -1,11 +1,14 @@
 """The training script as a person runs it: what it leaves behind, and what it says of bad input."""
 
+import argparse
+import importlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,8 @@ import scipy.io
 from data.make_context import write_context
 from PIL import Image
 
-from minihgd import training
+from minihgd import data, models, training, weights
+from minihgd.errors import SettingError, WeightsError
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train_pcontext.py"
 TINY = ["--backbone", "resnet18", "--form", "released", "--channels", "4", "--compressed", "4", "--codeword-channels",
@@ -98,6 +102,14 @@ BAD = [  # (what is done to the folder, arguments in its place, what the message
     (None, ["--crop", "-5"], r"crop: expected more than 0, found -5"),
     (None, ["--device", "gpu"], r"device: found 'gpu'"),
     (None, ["--device", "cuda"], r"device: cuda"),
+    (None, ["--data", "nowhere", "--device", "tpu"], r"device: found 'tpu'"),  # before anything is read
+    (None, ["--epochs", "inf"], r"epochs: expected a finite number, found inf"),
+    (None, ["--scales", "1e6", "1e6"], r"scales: expected .* at most 100"),
+    (None, ["--weights", "a", "--init", "b"], r"--weights: found --init beside it"),
+    (None, ["--weights", "a", "--resume"], r"--weights: found --resume beside it"),
+    (None, ["--init", "a", "--resume"], r"--init: found --resume beside it"),
+    (None, ["--partial"], r"--partial: found no --weights"),
+    (None, ["--out", "data/VOCdevkit/VOC2010/ImageSets/Main/train.txt/run"], r".*train\.txt.*: Not a directory"),
     (None, ["--backbone", "vgg16"], r"backbone: found 'vgg16'"),
     (None, ["--stride-in", "1x1"], r"stride_in: found '1x1', expected '3x3': depth 18"),
     (None, ["--weights", "none.npz"], r"none\.npz: cannot be read"),
@@ -121,3 +133,81 @@ def test_bad_input_is_named_and_nothing_is_written(folder, spoil, arguments, mes
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert re.match(r"error: .*" + message, done.stderr), done.stderr
     assert sorted(p for p in folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--split", "val"], "--split: found val without --data"), (["--val-split", "test"], "--val-split: found test"),
+    (["--labels", "png"], "--labels: found png"), (["--png-order", "sorted"], "--png-order: found sorted"),
+    (["--classes", "60"], "--classes: found 60 without --data; the sample scenes have no choice of it")])
+def test_flags_that_the_sample_scenes_would_ignore(tmp_path, arguments, message):
+    done = command(tmp_path, *TINY, *arguments)
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {message}"), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_painted_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    done = command(tmp_path, *TINY, "--cache", "file")
+    assert done.returncode == 1 and done.stderr == "error: file: File exists\n"
+
+
+def test_nobody_reads_on(folder):
+    """As behind `| head -1`."""
+    process = subprocess.Popen([sys.executable, str(SCRIPT), "--data", "data", *TINY, "--epochs", "40", "--out", "out"],
+                               cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait(120) == 0
+    assert (folder / "out" / "codewords.png").exists()
+
+
+# --- parts of the script ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def common(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    return importlib.import_module("train_common")
+
+
+def test_folders_are_numbered_behind_the_last(common, tmp_path):
+    base = str(tmp_path / "runs" / "voc")
+    assert common.numbered_folder(base, existing=True) == f"{base}-1"
+    for name in ("voc-1", "voc-4", "voc-10", "voc-x", "other-20"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert common.numbered_folder(base, existing=True) == f"{base}-10"
+    with ThreadPoolExecutor(8) as pool:  # all at the same moment
+        folders = list(pool.map(common.new_folder, 8 * [base]))
+    assert sorted(folders) == sorted(f"{base}-{number}" for number in range(11, 19))
+
+
+def test_a_split_without_labels(common):
+    class Unlabelled(data.Dataset):
+        labelled, split = False, "test"
+
+    common.check_labelled(data.Dataset())
+    with pytest.raises(SettingError, match="the split test has no labels"):
+        common.check_labelled(data.Dataset(), Unlabelled())
+
+
+def start(common, path, **options):
+    """What --init does, for a tiny network of three classes."""
+    network = dict(name="efficientfcn", backbone="resnet18", codewords=4, channels=4, compressed=4,
+                   codeword_channels=4) | options
+    args = argparse.Namespace(init=str(path), weights=None)
+    return common.start_from(args, models.build(num_classes=3, **network), network)
+
+
+def test_init_takes_the_same_network_with_other_classes(common, tmp_path):
+    network = dict(name="efficientfcn", backbone="resnet18", codewords=4, channels=4, compressed=4, codeword_channels=4)
+    model = models.build(num_classes=5, **network)
+    path = tmp_path / "checkpoint.npz"
+    training.save(path, training.Checkpoint(1, model.state_dict(), {}, {"network": network}))
+    assert all(name.startswith("decoder.classifier.") for name in start(common, path).left)
+    with pytest.raises(WeightsError, match="of another network: inputs is 'rgb' there and 'bgr' here"):
+        start(common, path, inputs="bgr")
+    with pytest.raises(WeightsError, match="only the classifier may differ"):
+        start(common, path, codewords=8)
+    weights.save(model.backbone, tmp_path / "backbone.npz")
+    with pytest.raises(WeightsError, match="found no decoder, expected a checkpoint of the same network"):
+        start(common, tmp_path / "backbone.npz")

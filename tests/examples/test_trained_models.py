@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,8 +57,54 @@ def test_evaluate(voc):
     assert row.split()[0] == "run" and abs(float(row.split()[-1]) - 100 * mean) < 0.06
     again = command(voc, "evaluate.py", *CHECKPOINT, "--scales", "0.5", "1", "--flip", "--state", "count.json")
     assert again.splitlines()[-3:] == [header, row, last] and "image 2/2" not in again
+    assert "2 of 2 images were counted before, in count.json" in again
     other = command(voc, "evaluate.py", *CHECKPOINT, "--state", "count.json", status=1)
     assert "count.json: the count of another evaluation: views is" in other
+
+
+def test_each_evaluation_has_its_own_count(voc):
+    """Of another split, of other views, and of labels that have changed; none is left when it is finished."""
+    before = sorted(os.listdir(voc / "run"))
+    said = [command(voc, "evaluate.py", *CHECKPOINT, *more)
+            for more in ([], ["--split", "train"], ["--split", "trainaug"], ["--flip"])]
+    assert not any("counted before" in one for one in said)
+    assert len({one.splitlines()[-1] for one in said[:3]}) == 3 and sorted(os.listdir(voc / "run")) == before
+
+
+def test_a_count_of_labels_that_have_changed(voc, tmp_path):
+    shutil.copytree(voc / "data", tmp_path / "data")
+    flags = [voc / "run/checkpoint.npz", "--data", "data", "--state", "count.json"]
+    command(tmp_path, "evaluate.py", *flags)
+    path = tmp_path / "data/VOCdevkit/VOC2012/SegmentationClass/2007_000033.png"
+    os.utime(path, (1, 1))
+    assert "another evaluation: labels is" in command(tmp_path, "evaluate.py", *flags, status=1)
+    (tmp_path / "data").rename(tmp_path / "other")
+    flags[2] = "other"
+    assert "another evaluation: data is" in command(tmp_path, "evaluate.py", *flags, status=1)
+
+
+def test_evaluate_without_a_place_for_the_count(voc):
+    said = command(voc, "evaluate.py", *CHECKPOINT, "--state", "none/count.json")
+    assert "note: none/count.json: the count cannot be kept (No such file or directory)" in said
+    assert "21 classes: " in said
+
+
+def test_evaluate_without_labels(voc, tmp_path):
+    said = command(voc, "evaluate.py", *CHECKPOINT, "--split", "test", status=1)
+    assert said == "error: --split test: its labels are not public, expected a split that can be scored\n"
+    shutil.copytree(voc / "data", tmp_path / "data")
+    for path in (tmp_path / "data/VOCdevkit/VOC2012/SegmentationClass").iterdir():
+        with Image.open(path) as label:
+            size = label.size
+        Image.new("L", size, 255).save(path)
+    said = command(tmp_path, "evaluate.py", voc / "run/checkpoint.npz", "--data", "data", status=1)
+    assert said == "error: data: no labelled pixel in the 2 images of split val, so there is nothing to score\n"
+
+
+def test_evaluate_says_which_file_is_no_checkpoint(voc):
+    (voc / "net.safetensors").write_bytes(bytes(8) + b"{}")
+    assert command(voc, "evaluate.py", "net.safetensors", "--data", "data", status=1) == (
+        "error: net.safetensors: this is a weights file, not a checkpoint of a run; give it to --weights\n")
 
 
 def test_predict(voc):
@@ -78,13 +125,37 @@ def test_predict(voc):
         with Image.open(f"{out}-labels.png") as labels, Image.open(f"{out}-overlay.png") as overlay:
             assert labels.mode == "P" and labels.size == size and np.asarray(labels).max() < 21
             assert labels.getpalette()[:6] == [0, 0, 0, 128, 0, 0]
-            assert overlay.mode == "RGB" and overlay.width == size[0] and overlay.height > size[1]
+            assert overlay.mode == "RGB" and overlay.width >= size[0] and overlay.height > size[1]
     said = subprocess.run([sys.executable, str(EXAMPLES / "predict.py"), "run/checkpoint.npz", "broken.jpg",
                            "grey.png"], cwd=voc, capture_output=True, text=True, timeout=60)
-    assert said.returncode == 1 and "error: broken.jpg: expected a complete image file" in said.stdout
+    assert said.returncode == 1 and "error: broken.jpg: expected a complete image file" in said.stderr
     assert "labelled/grey-labels.png" in said.stdout
     assert "several images are called grey" in command(voc, "predict.py", "run/checkpoint.npz", "grey.png",
                                                        "a/grey.jpg", status=1)
+    assert command(voc, "predict.py", "run/checkpoint.npz", "grey.png", "--out", "deep.png",
+                   status=1) == "error: deep.png: File exists\n"
+
+
+def test_predict_is_interrupted(voc):
+    Image.new("RGB", (200, 300)).save(voc / "slow.png")
+    process = subprocess.Popen([sys.executable, str(EXAMPLES / "predict.py"), "run/checkpoint.npz", "slow.png", "--out",
+                                "slow", "--scales", *["4"] * 40], cwd=voc, stdout=subprocess.PIPE, text=True)
+    while not (voc / "slow").exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and said == "\nstopped; 0 of 1 photographs are labelled, in slow\n"
+
+
+def test_nobody_reads_the_output(voc):
+    command_line = [sys.executable, str(EXAMPLES / "predict.py"), "run/checkpoint.npz", "read.png", "--out", "unread"]
+    Image.new("RGB", (20, 30)).save(voc / "read.png")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command_line, cwd=voc, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert done.returncode == 141 and done.stderr == ""
 
 
 def test_submission(voc):
@@ -97,6 +168,22 @@ def test_submission(voc):
     assert "2 images, 1 of them to be labelled" in command(voc, "voc_submission.py", *CHECKPOINT, "--out", "sent")
     assert "sent: holds pictures of another checkpoint" in command(
         voc, "voc_submission.py", *CHECKPOINT, "--flip", "--out", "sent", status=1)
+    (voc / "sent/2008_000011.png").write_text("x")
+    said = command(voc, "voc_submission.py", *CHECKPOINT, "--out", "sent", status=1)
+    assert "sent/2008_000011.png: not a picture; delete what is wrong" in said and len(said.splitlines()) == 1
+    assert not (voc / "sent.tar.gz").exists()
+    (voc / "sent/made-from.json").write_text("{")
+    assert "error: sent/made-from.json: expected" in command(voc, "voc_submission.py", *CHECKPOINT, "--out", "sent",
+                                                             status=1)
+
+
+@pytest.mark.parametrize("out, message", [
+    ("", "--out: expected the name of a folder for the PNGs alone, found ''"), (".", "--out: expected"),
+    ("run/..", "--out: expected"), ("run", "run: expected a new or empty folder")])
+def test_submission_leaves_other_folders_alone(voc, out, message):
+    before = sorted(os.listdir(voc)), sorted(os.listdir(voc / "run"))
+    assert f"error: {message}" in command(voc, "voc_submission.py", *CHECKPOINT, "--out", out, status=1)
+    assert (sorted(os.listdir(voc)), sorted(os.listdir(voc / "run"))) == before
 
 
 def test_init_takes_all_but_the_classifier(voc):
@@ -128,10 +215,10 @@ def test_init_takes_all_but_the_classifier(voc):
 def test_context_is_scored_on_59_and_on_60_classes(tmp_path):
     write_context(tmp_path / "data", forms=("mat",))
     command(tmp_path, "train_pcontext.py", "--data", "data", *TINY, "--out", "run")
-    said = command(tmp_path, "evaluate.py", *CHECKPOINT).splitlines()
+    said = command(tmp_path, "evaluate.py", *CHECKPOINT, "--state", "count.json").splitlines()
     assert re.fullmatch(r"59 classes, the background left out: pixel accuracy [\d.]+, mIoU [\d.]+", said[-2])
     assert re.fullmatch(r"60 classes, the background one of them: pixel accuracy [\d.]+, mIoU [\d.]+", said[-1])
-    count = np.array(json.loads((tmp_path / "run/checkpoint-val.json").read_text())["confusion"])
+    count = np.array(json.loads((tmp_path / "count.json").read_text())["confusion"])
     dataset, of59 = data.PascalContext(tmp_path / "data", "val", classes=60), 0
     assert count.shape == (60, 60) and count[:, 0].sum() == 0  # never said by a model of 59 classes
     labels = np.concatenate([dataset[i][1].ravel() for i in range(len(dataset))])
@@ -140,14 +227,27 @@ def test_context_is_scored_on_59_and_on_60_classes(tmp_path):
     assert f"pixel accuracy {of59:.4f}" in said[-2]
 
 
-def test_evaluation_is_interrupted_and_gone_on_with(voc):
-    """Ctrl-C, as soon as it has begun; then the same command."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_evaluation_is_interrupted(voc, number):
+    """Ctrl-C, or what a cluster sends, as soon as it has begun."""
+    (voc / "slow.json").unlink(missing_ok=True)
     arguments = [sys.executable, str(EXAMPLES / "evaluate.py"), *CHECKPOINT, "--state", "slow.json", "--scales",
                  *["20"] * 40]
     process = subprocess.Popen(arguments, cwd=voc, stdout=subprocess.PIPE, text=True, bufsize=1)
     assert "note" in process.stdout.readline()
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "stopped; the same command goes on, the count is in slow.json" in said
     assert json.loads((voc / "slow.json").read_text())["done"] <= 1
+
+
+def test_interrupted_anywhere():
+    """Outside the loops, too."""
+    code = f"import sys; sys.path.insert(0, {str(EXAMPLES)!r}); import time, script_common; " \
+           "script_common.run(lambda seconds: print('begun', flush=True) or time.sleep(seconds), 60)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and said == "\nstopped\n"

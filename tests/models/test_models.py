@@ -175,6 +175,8 @@ def test_weighting_maps_add_up_to_one():
     (lambda: models.resnet(20), "depth: found 20"),
     (lambda: models.build("efficientfcn", dropout=0.1), "unknown options dropout"),
     (lambda: models.build("efficientfcn", codewords=0), "codewords: expected at least 1, found 0"),
+    (lambda: models.build("efficientfcn", form="released", dropout=2), "dropout: expected at least 0 and less than 1"),
+    (lambda: models.build("fcn32s", channels=1, stem="deep32"), "channels: found 1, expected at least 2: the stem"),
     (lambda: models.build("efficientfcn", channels=-1), "channels: found -1, expected at least 1"),
 ])
 def test_settings_are_named(call, message):

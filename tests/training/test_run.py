@@ -1,5 +1,6 @@
 """Runs: the same weights to the bit when resumed, stops that save, files that are whole or not there."""
 
+import contextlib
 import os
 import random
 import signal
@@ -12,7 +13,9 @@ import pytest
 
 from minihgd import data, evaluation, models, training
 from minihgd.errors import CheckpointError, SettingError, TrainingError
+from minihgd.files import written_aside
 from minihgd.training import checkpoint
+from minihgd.training.claim import claimed
 from minihgd.training.loop import StopRequest
 
 SETTINGS = dict(epochs=3, batch=3, crop=33, lr=0.01, decoder_factor=2, seed=5)
@@ -111,6 +114,79 @@ def test_a_signal_in_an_evaluation_does_not_wait_for_its_end(tmp_path):
     r = run(tmp_path, evaluate=evaluate)
     assert r.train() is False
     assert checkpoint.load(r.path).step == r.done == 3 and r.score is None
+
+
+@pytest.mark.parametrize("stopped_in", ["the evaluation", "the step before it"])
+def test_an_evaluation_that_was_missed_is_made_up(tmp_path, stopped_in):
+    def stop(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+
+    first = run(tmp_path, evaluate=stop)
+    step = first.step
+    if stopped_in == "the step before it":
+        first.step = lambda at, *rest: (at == 2 and os.kill(os.getpid(), signal.SIGTERM), step(at, *rest))[1]
+    assert first.train() is False and first.done == 3 and not (tmp_path / "evaluation.csv").exists()
+    for _ in range(2):  # the second time nothing is left to do
+        again = run(tmp_path, evaluate=lambda model: evaluation.evaluate(model, Stripes()))
+        again.resume()
+        assert again.train()
+        rows = (tmp_path / "evaluation.csv").read_text().splitlines()
+        assert [row.split(",")[0] for row in rows] == ["step", "3", "6", "8"]
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(tmp_path):
+    first, second = run(tmp_path / "run"), run(tmp_path / "run")
+    step, refused = first.step, []
+
+    def meanwhile(*rest):
+        with pytest.raises(TrainingError, match=f"run: another run, process {os.getpid()}, is writing in this folder"):
+            second.train()
+        refused.append(True)
+        return step(*rest)
+
+    first.step = meanwhile
+    assert first.train() and len(refused) == 8 and not (tmp_path / "run" / "running").exists()
+
+
+def test_what_a_killed_run_left_is_no_claim(tmp_path):
+    for name in ("running", "checkpoint.npz.123.part"):
+        (tmp_path / name).write_text("123")
+    assert run(tmp_path, {**SETTINGS, "epochs": 0.5}).train()
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint.npz", "steps.csv"]
+
+
+def test_a_claim_leaves_no_empty_folder(tmp_path):
+    with claimed(tmp_path / "new"):
+        assert (tmp_path / "new" / "running").read_text() == str(os.getpid())
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_broken_pipe_does_not_end_the_training(tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    r = run(tmp_path)
+    r.out = open(write, "w")
+    assert r.train()
+    with contextlib.suppress(BrokenPipeError):
+        r.out.close()
+
+
+def test_a_full_disk_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device: '.*full\.txt'"):
+        with written_aside(tmp_path / "full.txt", "w"):
+            raise OSError(28, "No space left on device")
+    assert os.listdir(tmp_path) == []
+
+
+def test_other_images_are_another_run(tmp_path):
+    first = run(tmp_path, {**SETTINGS, "epochs": 0.5})
+    first.train()
+    other = Stripes()
+    other.ids = other.ids[::-1]
+    second = training.Run(first.model, other, first.settings, tmp_path, {"model": "tiny"})
+    with pytest.raises(CheckpointError, match=r"of another run: images is \[8, \d+\] there and \[8, \d+\] here"):
+        second.resume()
 
 
 def test_a_second_ctrl_c_stops_at_once():
@@ -225,7 +301,11 @@ def test_a_failing_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 @pytest.mark.parametrize("settings, message", [
     (dict(lr=0), "lr: expected more than 0, found 0"), (dict(crop=0), "crop: expected more than 0"),
     (dict(epochs=-1), "epochs: expected more than 0"), (dict(momentum=-0.1), "momentum: expected at least 0"),
-    (dict(batch=float("nan")), "batch: expected more than 0, found nan")])
+    (dict(batch=float("nan")), "batch: expected more than 0, found nan"),
+    (dict(epochs=float("inf")), "epochs: expected a finite number, found inf"),
+    (dict(epochs=1e300), "epochs: expected at most 1,000,000"), (dict(lr=float("inf")), "lr: expected a finite"),
+    (dict(scales=(1e6, 1e6)), "scales: expected .* at most 100, found 1000000.0 1000000.0"),
+    (dict(scales=(2, 1)), "scales: expected a lowest and a highest factor")])
 def test_settings_out_of_range(settings, message):
     with pytest.raises(SettingError, match=message):
         training.Settings(**settings)

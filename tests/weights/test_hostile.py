@@ -168,8 +168,8 @@ def changed(data, rng):
 def sound_file(path, kind):
     """A small file like those that people have: the first 25 arrays of a ResNet with few channels."""
     state = models.resnet(18, channels=2, seed=1).state_dict()
-    arrays = {name: np.ascontiguousarray(torch_layout(name, array)) for name, array in state.items() if "layer" not in name
-              or "layer1" in name}
+    arrays = {name: np.ascontiguousarray(torch_layout(name, array)) for name, array in state.items()
+              if "layer" not in name or "layer1" in name}
     value = {"state_dict": {f"module.{name}": tensor(array, str(i)) for i, (name, array) in enumerate(arrays.items())},
              "epoch": 3, "best_prec1": tensor(np.array(92.6), "best"), "arch": "resnet18"}
     if kind in FORMS:
