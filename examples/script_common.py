@@ -87,7 +87,7 @@ def mark(paths):
 def crc(values):
     """[how many, their checksum]"""
     values = list(map(str, values))
-    return [len(values), zlib.crc32("\n".join(values).encode())]
+    return [len(values), zlib.crc32("\n".join(values).encode(errors="surrogateescape"))]
 
 
 def run(main, args):

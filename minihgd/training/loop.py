@@ -81,7 +81,7 @@ class Run:
                  save_minutes=10, out=None):
         self.model, self.dataset, self.settings, self.folder = model, dataset, settings, str(folder)
         self.about = {**(about or {}), "settings": _plain(asdict(settings)),
-                      "images": [len(dataset), zlib.crc32("\n".join(dataset.ids).encode())]}
+                      "images": [len(dataset), zlib.crc32("\n".join(dataset.ids).encode(errors="surrogateescape"))]}
         self.evaluate, self.evaluate_every, self.save_minutes, self.out = evaluate, evaluate_every, save_minutes, out
         self.optimiser = SGD(model, settings.momentum, settings.weight_decay, {"decoder.": settings.decoder_factor})
         if not evaluate_every > 0:
