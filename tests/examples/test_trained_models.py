@@ -31,6 +31,12 @@ def command(folder, script, *arguments, status=0):
     return done.stdout if status == 0 else done.stderr
 
 
+def begun(folder, script, *arguments):
+    """A script that goes on; it hears Ctrl-C even where the tests run in a shell's background, which does not."""
+    return subprocess.Popen([sys.executable, str(EXAMPLES / script), *arguments], cwd=folder, text=True, bufsize=1,
+                            stdout=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+
 @pytest.fixture(scope="module")
 def voc(tmp_path_factory):
     """A folder with VOC in `data`, and a run on it in `run`."""
@@ -138,8 +144,7 @@ def test_predict(voc):
 
 def test_predict_is_interrupted(voc):
     Image.new("RGB", (200, 300)).save(voc / "slow.png")
-    process = subprocess.Popen([sys.executable, str(EXAMPLES / "predict.py"), "run/checkpoint.npz", "slow.png", "--out",
-                                "slow", "--scales", *["4"] * 40], cwd=voc, stdout=subprocess.PIPE, text=True)
+    process = begun(voc, "predict.py", "run/checkpoint.npz", "slow.png", "--out", "slow", "--scales", *["4"] * 40)
     while not (voc / "slow").exists():
         time.sleep(0.01)
     time.sleep(0.3)
@@ -231,9 +236,7 @@ def test_context_is_scored_on_59_and_on_60_classes(tmp_path):
 def test_evaluation_is_interrupted(voc, number):
     """Ctrl-C, or what a cluster sends, as soon as it has begun."""
     (voc / "slow.json").unlink(missing_ok=True)
-    arguments = [sys.executable, str(EXAMPLES / "evaluate.py"), *CHECKPOINT, "--state", "slow.json", "--scales",
-                 *["20"] * 40]
-    process = subprocess.Popen(arguments, cwd=voc, stdout=subprocess.PIPE, text=True, bufsize=1)
+    process = begun(voc, "evaluate.py", *CHECKPOINT, "--state", "slow.json", "--scales", *["20"] * 40)
     assert "note" in process.stdout.readline()
     time.sleep(0.5)
     process.send_signal(number)
