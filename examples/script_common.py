@@ -45,9 +45,10 @@ def open_dataset(args, about, classes=None):
     name = args.dataset or about.get("data")
     if name == "pcontext":
         return data.PascalContext(args.data, args.split, classes=classes or 59, png_order=args.png_order)
-    if name in ("voc", "ade20k", "coco", "folder"):
-        kind = {"voc": data.PascalVOC, "ade20k": data.ADE20K, "coco": data.CocoAsVOC, "folder": data.Folder}[name]
-        return kind(args.data, args.split)
+    if name == "folder":
+        return data.Folder(args.data, args.split, holdout=about.get("holdout", 0.2))
+    if name in ("voc", "ade20k", "coco"):
+        return {"voc": data.PascalVOC, "ade20k": data.ADE20K, "coco": data.CocoAsVOC}[name](args.data, args.split)
     raise SettingError(f"--dataset: the checkpoint does not say which it was trained on; one of {', '.join(DATASETS)}")
 
 

@@ -62,6 +62,8 @@ def main(recipe, args):
     model.to(args.device)
     views = evaluation.Views(least=args.crop)
     about = dict(network=network, data=recipe.name, classes=list(train.classes))
+    if "holdout" in args:
+        about["holdout"] = args.holdout  # who scores the model must hold out the same images
     run = training.Run(model, train, settings, folder, about, lambda m: evaluation.evaluate(m, val, views),
                        args.evaluate_every, args.workers)
     if args.resume:

@@ -44,8 +44,7 @@ def flags(add):
     add("--split", "folder or list of the images to train on", "train")
     add("--val-split", "folder or list of the held-out images (default: val, valid, validation, dev or test, whichever "
         "is there)")
-    add("--holdout", "part of the images that is held out where there are no such folders or lists; evaluate.py and "
-        "others know only the default", 0.2, type=float)
+    add("--holdout", "part of the images that is held out where there are no such folders or lists", 0.2, type=float)
 
 
 if __name__ == "__main__":

@@ -254,3 +254,18 @@ def test_interrupted_anywhere():
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and said == "\nstopped\n"
+
+
+def test_the_same_images_are_held_out(voc):
+    """Those of the training, however many it held out."""
+    own = voc / "many"
+    for kind, size in (("images", (20, 24, 3)), ("masks", (20, 24))):
+        (own / kind).mkdir(parents=True)
+        for i in range(10):
+            pixels = np.random.default_rng(i).integers(0, 2 if kind == "masks" else 256, size).astype(np.uint8)
+            Image.fromarray(pixels).save(own / kind / f"{i}.png")
+    said = command(voc, "train_folder.py", "--data", "many", *TINY, "--holdout", "0.6", "--out", "many-run")
+    held_out = int(re.search(r"and (\d+) held-out images", said)[1])
+    assert held_out > 4
+    said = command(voc, "evaluate.py", "many-run/checkpoint.npz", "--data", "many")
+    assert f"image {held_out}/{held_out}" in said
