@@ -16,7 +16,6 @@ from script_common import crc, data_flags, identity, open_dataset, open_model, p
 
 from minihgd import data, evaluation, report
 from minihgd.errors import DataError, SettingError
-from minihgd.evaluation.counted import Count
 from minihgd.training import Progress
 
 
@@ -55,7 +54,7 @@ def open_count(args, dataset, views):
     said = identity(args, dataset, views)
     split = args.split.replace(os.sep, "-")
     own = f"{os.path.splitext(args.checkpoint)[0]}-{split}-{crc(said.items())[1]:08x}.json"
-    count = Count(args.state or own, said, len(dataset.classes))
+    count = evaluation.Count(args.state or own, said, len(dataset.classes))
     if count.error:
         print(f"note: {count.path}: the count cannot be kept ({count.error.strerror}); an interrupted evaluation would "
               "begin anew")

@@ -249,9 +249,3 @@ def lacking(ids, present, what):
 def some(names):
     """The first five names."""
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-
-
-def require(ids, present, what):
-    """Raise one DataError that counts the ids not among `present` and names the first five; `what` they lack."""
-    for sentence in lacking(ids, present, what):
-        raise DataError(sentence)

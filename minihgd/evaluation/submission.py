@@ -27,8 +27,8 @@ class Form:
     first: int
     classes: int
     suffix: str  # of the archive
-    pack: Callable  # (file, names, contents): writes the archive
-    unpack: Callable  # path -> {name: content}, of what lies in it
+    pack: Callable  # (file, {name in the archive: path of its PNG}): writes the archive
+    unpack: Callable  # path of an archive -> {name in it: bytes}
 
 
 def voc(competition="comp6"):

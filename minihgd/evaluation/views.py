@@ -1,4 +1,4 @@
-"""A model's logits for an image of any size, a few lines at a time: what is in memory does not grow with the image.
+"""A model's logits for an image of any size, a few lines at a time: they are never in memory as a whole.
 
 A view is the image at one scale, mirrored or not. It goes through the network whole, or, where it is large, in windows
 that overlap; where several windows see a pixel, their logits are averaged. What is kept of a window is its logits at
@@ -12,7 +12,7 @@ from ..autograd import no_grad
 from ..data import as_input
 from ..ops.bilinear import resize_rows
 
-WHOLE = 1 << 21  # pixels: larger views are seen through windows, whatever is asked for
+WHOLE = 1 << 21  # pixels: larger views are seen through windows, where no side of windows is given
 WINDOW = 1024  # the side of those
 COLUMNS = 256  # enlarged at once: R_w is nearly all zeros, and a small part of it less so
 

@@ -8,7 +8,7 @@ import pytest
 
 from minihgd import evaluation, nn, ops
 from minihgd.errors import CheckpointError
-from minihgd.evaluation.counted import Count
+from minihgd.evaluation import Count
 
 ABOUT = {"checkpoint": [1, 2], "views": "one"}
 
