@@ -4,7 +4,8 @@
     python examples/ablations.py --table 3 --dataset voc --data ROOT --split trainaug --weights FILE --crop 256
 
 Tables 1 (other decoders), 2 (scales in the codebook), 3 (scales in the guidance), 4 (number of codewords, an eighth of
-the paper's), and "transfer" (the paragraph on codeword information). By default on the built-in sample scenes, in some
+the paper's), "transfer" (the paragraph on codeword information), and "decoders": the cheap ones of Table 1 beside both
+forms of EfficientFCN. By default on the built-in sample scenes, in some
 minutes a table. Each variant and seed has its own folder: Ctrl-C stops, and the same command goes on. What comes out is
 printed as it is: where the order that the paper found does not show, the table says so.
 """
@@ -12,7 +13,7 @@ printed as it is: where the order that the paper found does not show, the table 
 import argparse
 import csv
 import os
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from script_common import DATASETS, open_dataset, run
@@ -34,6 +35,9 @@ TABLES = {  # table -> variant: (pixAcc and mIoU as printed, options of models.b
     "4": {str(n): (accuracy, iou, dict(codewords=n)) for n, accuracy, iou in (  # an eighth of the paper's n
         (4, 79.9, 54.5), (8, 80.1, 54.9), (16, 80.1, 55.0), (32, 80.3, 55.3), (64, 80.3, 55.5), (128, 80.1, 55.1))},
     "transfer": {"without": ("", 54.2, dict(transfer=False)), "with": ("", 55.3, dict(transfer=True))},
+    "decoders": {"FCN-32s": ("", 43.3, dict(name="fcn32s")), "UNet-Bilinear": ("", 49.3, dict(name="unet_bilinear")),
+                 "EfficientFCN, paper": ("", 55.3, dict(form="paper")),
+                 "EfficientFCN, released": ("", 55.3, dict(form="released"))},
 }
 
 
@@ -66,7 +70,10 @@ def datasets(args):
 
 
 def cell(args, train, val, options, seed, folder):
-    """(pixAcc, mIoU) in percent of one variant and seed: read, gone on with, or trained. None where it was stopped."""
+    """(pixAcc, mIoU, seconds a step) of one variant and seed: read, gone on with, or trained. None where stopped.
+
+    The scores in percent.
+    """
     settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr, seed=seed,
                                  decoder_factor=args.decoder_factor, scales=tuple(args.scales))
     if options["name"] == "efficientfcn":
@@ -87,7 +94,7 @@ def cell(args, train, val, options, seed, folder):
         model.to(args.device)
         if not one.train():
             return None
-    return finished(folder, one.steps)
+    return *finished(folder, one.steps), args.batch / rate(folder)
 
 
 def finished(folder, steps):
@@ -102,23 +109,33 @@ def finished(folder, steps):
     return None
 
 
+def rate(folder):
+    """The median of the images a second that a run wrote down."""
+    with open(os.path.join(folder, "steps.csv"), encoding="utf-8", newline="") as file:
+        return np.median([float(row["images_per_second"]) for row in csv.DictReader(file)])
+
+
 def table(name, rows):
-    """The printed numbers beside the mean over the seeds and its range."""
-    lines = [("variant", "paper: pixAcc", "mIoU", "here: pixAcc", "lowest to highest", "mIoU", "lowest to highest")]
+    """The printed numbers beside the mean over the seeds and its range, and the time that a step took."""
+    lines = [("variant", "paper: pixAcc", "mIoU", "here: pixAcc", "lowest to highest", "mIoU", "lowest to highest",
+              "seconds a step")]
     for variant, scores in rows.items():
         accuracy, iou, _ = TABLES[name][variant]
         means, low, high = np.mean(scores, axis=0), np.min(scores, axis=0), np.max(scores, axis=0)
         lines.append((variant, str(accuracy), str(iou), f"{means[0]:.1f}", f"{low[0]:.1f} to {high[0]:.1f}",
-                      f"{means[1]:.1f}", f"{low[1]:.1f} to {high[1]:.1f}"))
+                      f"{means[1]:.1f}", f"{low[1]:.1f} to {high[1]:.1f}", f"{np.median(scores, axis=0)[2]:.2f}"))
     return aligned(lines)
 
 
 def order(name, rows):
     """For each two neighbours in the paper's order of mIoU, whether they stand so here, too."""
-    by_paper = sorted(rows, key=lambda variant: TABLES[name][variant][1])
-    for worse, better in pairwise(by_paper):
-        (_, low), (_, high) = np.mean(rows[worse], axis=0), np.mean(rows[better], axis=0)
-        apart = min(iou for _, iou in rows[better]) > max(iou for _, iou in rows[worse])
+    printed = {variant: TABLES[name][variant][1] for variant in rows}
+    next_better, by_paper = dict(pairwise(sorted(set(printed.values())))), sorted(rows, key=printed.get)
+    for worse, better in product(by_paper, by_paper):
+        if next_better.get(printed[worse]) != printed[better]:
+            continue
+        lower, higher = ([iou for _, iou, _ in rows[variant]] for variant in (worse, better))
+        low, high, apart = np.mean(lower), np.mean(higher), min(higher) > max(lower)
         said = "as in the paper" if high > low and apart else (
             "as in the paper in the mean, the seeds overlap" if high > low else "does not show here")
         yield f"{worse} below {better}: {said} ({high - low:+.1f})"
@@ -140,7 +157,7 @@ def arguments():
         parser.add_argument(flag, help=text + ("" if default is None else f" (default: {default})"), default=default,
                             **more)
 
-    add("--table", "1, 2, 3, 4 or transfer", required=True, choices=tuple(TABLES))
+    add("--table", "1, 2, 3, 4, transfer or decoders", required=True, choices=tuple(TABLES))
     add("--seeds", "how often each variant is trained", 3, type=int)
     add("--data", "folder of a data set (default: sample scenes)")
     add("--dataset", "which data set --data is", choices=DATASETS)

@@ -10,10 +10,10 @@ import os
 import sys
 
 import numpy as np
-from script_common import open_model, parser, run
+from script_common import open_model, output_names, parser, run
 
 from minihgd import data, evaluation, report
-from minihgd.errors import DataError, SettingError
+from minihgd.errors import DataError
 
 
 def main(args):
@@ -45,15 +45,6 @@ def label(model, path, start, classes, views):
     shares = np.bincount(labels.ravel(), minlength=len(classes)) / labels.size
     found = ", ".join(f"{classes[k]} {shares[k]:.0%}" for k in np.argsort(-shares)[:5] if shares[k])
     print(f"{path}: {found}; {overlay}, {png}", flush=True)
-
-
-def output_names(paths):
-    """The names of the files without folder and ending. Raises SettingError where two are the same."""
-    names = [os.path.splitext(os.path.basename(path))[0] for path in paths]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SettingError(f"several images are called {twice[0]}, and would be written to the same file")
-    return names
 
 
 def arguments():

@@ -31,9 +31,9 @@ def parser(text):
     return it
 
 
-def data_flags(it, datasets=DATASETS, split="val"):
+def data_flags(it, datasets=DATASETS, split="val", required=True):
     """Add what says which data set is meant."""
-    it.add_argument("--data", required=True, help="folder of the data set")
+    it.add_argument("--data", required=required, help="folder of the data set")
     it.add_argument("--dataset", choices=datasets, help="which it is (default: that of the training)")
     it.add_argument("--split", default=split, help=f"which part of it (default: {split})")
     it.add_argument("--png-order", choices=("59_labels", "sorted"),
@@ -52,12 +52,24 @@ def open_dataset(args, about, classes=None):
     raise SettingError(f"--dataset: the checkpoint does not say which it was trained on; one of {', '.join(DATASETS)}")
 
 
-def open_model(args):
-    """The model in evaluation mode on its device, its checkpoint's `about`, and the Views of the command line."""
-    model, about = training.model_of(args.checkpoint)
+def open_model(args, path=None):
+    """The model in evaluation mode on its device, its checkpoint's `about`, and the Views of the command line.
+
+    path: of another checkpoint than the command line's first.
+    """
+    model, about = training.model_of(path or args.checkpoint)
     crop = about.get("settings", {}).get("crop", 0)
     views = evaluation.Views(tuple(args.scales), args.flip, args.multiple, args.crop, average=args.average, least=crop)
     return model.to(args.device), about, views
+
+
+def output_names(paths):
+    """The names of the files without folder and ending. Raises SettingError where two are the same."""
+    names = [os.path.splitext(os.path.basename(path))[0] for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SettingError(f"several images are called {twice[0]}, and would be written to the same file")
+    return names
 
 
 def identity(args, dataset, views):

@@ -166,8 +166,8 @@ def draw(model, dataset, views, folder, count=5):
     rows = [(image, label, evaluation.predict_labels(model, image, views)) for image, label in pairs]
     report.pictures.save(report.side_by_side(rows, dataset.classes), os.path.join(folder, "predictions.png"))
     say(f"picture: {os.path.join(folder, 'predictions.png')}")
-    if hasattr(model, "weighting_maps"):
-        maps = [evaluation.weighting_maps(model, image, views.least) for image, _ in pairs]
+    if hasattr(model, "holistic"):
+        maps = [evaluation.holistic(model, image, views.least).maps for image, _ in pairs]
         sheet = report.weighting_sheet([image for image, _ in pairs], maps, views.least)
         report.pictures.save(sheet, os.path.join(folder, "codewords.png"))
         say(f"picture: {os.path.join(folder, 'codewords.png')}")

@@ -1,7 +1,7 @@
 """Scores and prediction."""
 
 from .counted import Count, evaluate_resumably
-from .prediction import Views, evaluate, predict, predict_labels, weighting_maps
+from .prediction import Views, evaluate, holistic, predict, predict_labels
 from .score import Score
 
-__all__ = ["Count", "Score", "Views", "evaluate", "evaluate_resumably", "predict", "predict_labels", "weighting_maps"]
+__all__ = ["Count", "Score", "Views", "evaluate", "evaluate_resumably", "holistic", "predict", "predict_labels"]

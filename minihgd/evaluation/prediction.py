@@ -136,14 +136,15 @@ def scores(view, size, lines, average):
     return p / p.sum(axis=2, keepdims=True)
 
 
-def weighting_maps(model, image, least=0):
-    """The weighting maps Ã of an image H×W×3 uint8: h×w×n at OS 32, each adding up to one (Fig. 3 of the paper).
+def holistic(model, image, least=0):
+    """The codewords of an image H×W×3 uint8, where they are collected and where they are used: `models.hgd.Holistic`.
 
-    least: see `Views`; the maps cover the padding too.
+    NumPy arrays. least: see `Views`; the maps cover the padding too.
     """
     check_image(image)
     with no_grad():
-        return backend.to_numpy(model.weighting_maps(as_input(model, at_least(image, least)[None]))[0])
+        inside = model.holistic(as_input(model, at_least(image, least)[None]))
+    return inside._make(backend.to_numpy(array)[0] for array in inside)
 
 
 def evaluate(model, dataset, views=None, score=None, seen=None, start=0, first=0):

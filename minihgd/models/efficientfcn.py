@@ -36,6 +36,6 @@ class Segmenter(nn.Module):
 class EfficientFCN(Segmenter):
     """A plain ResNet and the holistically-guided decoder, one of hgd.FORMS."""
 
-    def weighting_maps(self, images):
-        """The softmax weighting maps Ã of images N×H×W×3, an array N×H/32×W/32×n (Fig. 3 of the paper)."""
-        return self.decoder.weighting_maps(self.backbone(images)[1:])
+    def holistic(self, images):
+        """The codewords of images N×H×W×3, where they are collected and where they are used: `hgd.Holistic`."""
+        return self.decoder.holistic(self.backbone(images)[1:])

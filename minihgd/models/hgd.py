@@ -21,6 +21,15 @@ from ..errors import SettingError
 SCALES = (8, 16, 32)
 
 
+class Holistic(NamedTuple):
+    """What the decoder makes of an image on the way to its logits, as arrays; of N images each has N in front."""
+
+    maps: object  # h×w×n at OS 32, the weighting maps Ã, each adding up to one: where a codeword is collected
+    codebook: object  # n×D, the codewords C
+    coefficients: object  # H/8×W/8×n, the assembly coefficients W: where a codeword is used
+    assembled: object  # H/8×W/8×D, f̃ = W C
+
+
 class Decoder(nn.Module):
     """What both forms share: the fusion of scales and the order of the steps.
 
@@ -51,21 +60,28 @@ class Decoder(nn.Module):
 
     def forward(self, maps):
         """maps [c8, c16, c32] -> logits N×H/8×W/8×classes."""
+        e, A, B, C = self.collect(maps)
+        return self.as_printed(e, B, C) if self.plain else self.by_parts(e, B, C)
+
+    def collect(self, maps):
+        """maps [c8, c16, c32] -> the compressed maps e by scale, A, B, and the codebook C."""
         e = self.compress(dict(zip(SCALES, maps, strict=True)))
         m32 = self.fuse(e, self.codebook_scales, to=32)  # N×H/32×W/32×1536
         B = self.base(m32)  # N×H/32×W/32×1024
         A = self.attention(m32)  # N×H/32×W/32×n
-        C = self.scale(ops.softmax_pool(A, B))  # N×n×1024
-        return self.as_printed(e, B, C) if self.plain else self.by_parts(e, B, C)
+        return e, A, B, self.scale(ops.softmax_pool(A, B))  # C N×n×1024
 
     def as_printed(self, e, B, C):
         """From the codebook to the logits, in the paper's order."""
-        m8 = self.fuse(e, self.guidance_scales, to=8)  # N×H/8×W/8×1536
-        G = self.guidance(m8)  # N×H/8×W/8×1024
-        G_bar = G + self.mean(B) if self.transfer else G
-        W = self.coefficients(G_bar)  # N×H/8×W/8×n
+        G, W = self.guide(e, B)
         f = ops.assemble(W, C)  # N×H/8×W/8×1024
         return self.classify(self.head(ops.concatenate([f, G])))  # N×H/8×W/8×classes
+
+    def guide(self, e, B):
+        """The guidance G N×H/8×W/8×1024 and the assembly coefficients W N×H/8×W/8×n."""
+        m8 = self.fuse(e, self.guidance_scales, to=8)  # N×H/8×W/8×1536
+        G = self.guidance(m8)  # N×H/8×W/8×1024
+        return G, self.coefficients(G + self.mean(B) if self.transfer else G)
 
     def by_parts(self, e, B, C):
         """The same function with less work: what is linear may change places with what is linear.
@@ -103,11 +119,12 @@ class Decoder(nn.Module):
         """B̄, the mean of the codeword bases: N×h×w×D -> N×1×1×D."""
         return ops.mean(B, axis=(1, 2), keepdims=True)
 
-    def weighting_maps(self, maps):
-        """maps [c8, c16, c32] -> Ã as an array N×h×w×n of weights that add up to one over the h×w pixels."""
-        e = self.compress(dict(zip(SCALES, maps, strict=True)))
-        A = self.attention(self.fuse(e, self.codebook_scales, to=32)).data
-        return ops.softmax_pooling.softmax_over_pixels(A).reshape(A.shape)
+    def holistic(self, maps):
+        """maps [c8, c16, c32] -> `Holistic`: the codewords of N images, where they come from and where they go."""
+        e, A, B, C = self.collect(maps)
+        _, W = self.guide(e, B)
+        A = ops.softmax_pooling.softmax_over_pixels(A.data).reshape(A.shape)
+        return Holistic(A, C.data, W.data, ops.assemble(W, C).data)
 
 
 class PaperDecoder(Decoder):

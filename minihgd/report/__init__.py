@@ -1,8 +1,9 @@
 """Costs, times, tables, pictures."""
 
+from .codewords import codeword_sheet, decoder_picture, weighting_sheet
 from .cost import Cost, Row, cost
-from .pictures import overlay_with_legend, palette_picture, side_by_side, weighting_sheet
+from .pictures import overlay_with_legend, palette_picture, side_by_side
 from .tables import class_table, table_6
 
-__all__ = ["Cost", "Row", "class_table", "cost", "overlay_with_legend", "palette_picture", "side_by_side",
-           "table_6", "weighting_sheet"]
+__all__ = ["Cost", "Row", "class_table", "codeword_sheet", "cost", "decoder_picture", "overlay_with_legend",
+           "palette_picture", "side_by_side", "table_6", "weighting_sheet"]

@@ -1,4 +1,4 @@
-"""Pictures of what a model sees: inputs, truths and predictions side by side, and the weighting maps of Fig. 3."""
+"""Pictures of what a model says: inputs, truths and predictions side by side, labels over an image."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -31,15 +31,16 @@ def coloured(labels, classes):
     return colour_table(classes)[labels]
 
 
-def side_by_side(rows, classes, width=220):
-    """A picture with a row (input H×W×3, truth H×W, prediction H×W) for each image, and a legend of what occurs.
+def side_by_side(rows, classes, width=220, titles=("image", "truth", "prediction")):
+    """A picture with a row (input H×W×3, then labels H×W: truth, prediction) for each image, and a legend.
 
-    Void pixels of the truth are light grey. width: of each column, in pixels.
+    Void pixels of the truth are light grey. width: of each column, in pixels. titles: of the columns. The legend names
+    what occurs.
     """
-    cells = [[image, coloured(truth, classes), coloured(prediction, classes)] for image, truth, prediction in rows]
+    cells = [[image, *(coloured(one, classes) for one in labels)] for image, *labels in rows]
     occurring = np.unique(np.concatenate([np.ravel(labels) for row in rows for labels in row[1:]]))
     legend = [("not labelled" if k == VOID else classes[k], tuple(coloured(k, classes).tolist())) for k in occurring]
-    return _sheet(cells, ["image", "truth", "prediction"], width, legend)
+    return sheet(cells, titles, width, legend)
 
 
 def overlay_with_legend(image, labels, classes, strength=0.6):
@@ -81,45 +82,6 @@ def palette_picture(labels, classes):
     return picture
 
 
-def weighting_sheet(images, weights, least=0, width=160, count=5):
-    """The weighting maps Ã over their images, as in the paper's Fig. 3: a row for each image, a column for each map.
-
-    images: list of H×W×3 uint8. weights: list of h×w×n arrays, each map adding up to one; they cover the images padded
-    to sides of at least `least`. The same `count` maps are shown for every image, chosen to differ from one another;
-    brightness is relative to each map's own maximum.
-    """
-    chosen = different_maps(weights, count)
-    cells = [[image, *(overlay(image, w[:, :, i], least) for i in chosen)]
-             for image, w in zip(images, weights, strict=True)]
-    return _sheet(cells, ["image"] + [f"codeword {i}" for i in chosen], width, [])
-
-
-def different_maps(weights, count):
-    """Indices of `count` maps that differ: the most concentrated one, then always the least like those chosen."""
-    flat = np.concatenate([w.reshape(-1, w.shape[2]) / w.reshape(-1, w.shape[2]).max(axis=0) for w in weights])
-    flat = flat - flat.mean(axis=0)  # pixels×n
-    flat /= np.linalg.norm(flat, axis=0) + 1e-12
-    likeness = np.abs(flat.T @ flat)  # n×n, the correlations
-    peaks = sum(w.reshape(-1, w.shape[2]).max(axis=0) for w in weights)
-    chosen = [int(np.argmax(peaks))]
-    while len(chosen) < min(count, len(likeness)):
-        nearest = likeness[chosen].max(axis=0)
-        nearest[chosen] = np.inf
-        chosen.append(int(np.argmin(nearest)))
-    return chosen
-
-
-def overlay(image, weight, least=0):
-    """An image H×W×3 uint8, darkened and greyed where the map h×w is low and glowing where it is high."""
-    height, width = image.shape[:2]
-    size = max(width, least), max(height, least)
-    heat = Image.fromarray((weight / weight.max()).astype(np.float32)).resize(size, Image.BICUBIC)
-    heat = np.clip(np.asarray(heat)[:height, :width], 0, 1)[:, :, None]  # H×W×1
-    grey = image.mean(axis=2, keepdims=True) * 0.5  # H×W×1
-    glow = np.array([255, 170, 30])
-    return (grey * (1 - heat) + (0.45 * image + 0.55 * glow) * heat).astype(np.uint8)
-
-
 def save(picture, path):
     """Write a Pillow image as PNG, aside and then renamed."""
     with written_aside(path) as file:
@@ -146,27 +108,33 @@ class Legend:
             draw.text((x + 20 * s, line), name, INK, self.font)
 
 
-def _sheet(cells, titles, width, legend):
-    """A grid of pictures under column titles, with a legend of (name, colour) below."""
-    pictures = [[_fit(cell, width) for cell in row] for row in cells]
-    heights = [max(picture.height for picture in row) for row in pictures]
+def sheet(rows, titles, width, legend=(), captions=None):
+    """A grid of arrays H×W×3, each `width` pixels wide, as a Pillow picture.
+
+    titles: of the columns. captions: a line above each row. legend: (name, colour) pairs below.
+    """
+    pictures = [[fit(cell, width) for cell in row] for row in rows]
+    over = LINE if captions else 0
+    heights = [over + max(picture.height for picture in row) for row in pictures]
     total_width, top = MARGIN + len(titles) * (width + MARGIN), 24
     below = Legend(legend, total_width)
-    sheet = Image.new("RGB", (max(total_width, below.width), top + sum(heights) + MARGIN * len(heights) + below.height),
-                      PAPER)
-    draw = ImageDraw.Draw(sheet)
+    out = Image.new("RGB", (max(total_width, below.width), top + sum(heights) + MARGIN * len(heights) + below.height),
+                    PAPER)
+    draw = ImageDraw.Draw(out)
     for column, title in enumerate(titles):
         draw.text((MARGIN + column * (width + MARGIN), 4), title, INK, below.font)
     y = top
-    for row, height in zip(pictures, heights, strict=True):
+    for number, (row, height) in enumerate(zip(pictures, heights, strict=True)):
+        if captions:
+            draw.text((MARGIN, y), captions[number], INK, below.font)
         for column, picture in enumerate(row):
-            sheet.paste(picture, (MARGIN + column * (width + MARGIN), y))
+            out.paste(picture, (MARGIN + column * (width + MARGIN), y + over))
         y += height + MARGIN
-    below.draw(sheet, y)
-    return sheet
+    below.draw(out, y)
+    return out
 
 
-def _fit(array, width):
+def fit(array, width):
     """An H×W×3 array as a Pillow image `width` pixels wide, or three times as high as that and narrower."""
     picture = Image.fromarray(np.ascontiguousarray(array))
     factor = min(width / picture.width, 3 * width / picture.height)

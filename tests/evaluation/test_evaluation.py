@@ -270,6 +270,11 @@ def test_evaluate_refuses_a_start_outside_the_data_set(start):
         evaluation.evaluate(Pixelwise(), ["a", "b"], start=start, score=evaluation.Score(4))
 
 
-def test_weighting_maps(model, image):
-    maps = evaluation.weighting_maps(model, image)
-    assert maps.shape == (2, 3, 4) and np.allclose(maps.sum(axis=(0, 1)), 1, atol=1e-6)
+def test_holistic(model, image):
+    inside = evaluation.holistic(model, image)
+    assert inside.maps.shape == (2, 3, 4) and np.allclose(inside.maps.sum(axis=(0, 1)), 1, atol=1e-6)
+    assert np.allclose(inside.assembled, inside.coefficients @ inside.codebook, atol=1e-5)
+    padded = evaluation.holistic(model, image, least=128)
+    assert padded.maps.shape == (4, 4, 4) and padded.coefficients.shape[:2] == (16, 16)
+    with pytest.raises(ShapeError, match="expected an image"):
+        evaluation.holistic(model, "photo.jpg")

@@ -163,6 +163,29 @@ def test_nobody_reads_the_output(voc):
     assert done.returncode == 141 and done.stderr == ""
 
 
+def test_visualize_codewords(voc):
+    command(voc, "train_voc.py", "--data", "data", *TINY, "--model", "fcn32s", "--out", "fcn")
+    said = command(voc, "visualize_codewords.py", *CHECKPOINT, "--beside", "fcn/checkpoint.npz", "--out", "seen")
+    files = {"codewords.png", "predictions.png", "decoder-2007_000033.png", "decoder-2007_000042.png"}
+    assert {line.split("/")[-1] for line in said.splitlines()} == files == set(os.listdir(voc / "seen"))
+    with Image.open(voc / "seen/predictions.png") as sheet, Image.open(voc / "seen/codewords.png") as codewords:
+        assert sheet.width == 8 + 4 * 228  # image, truth, both networks
+        assert codewords.width == 8 + 5 * 168  # four codewords is all there are
+    Image.new("RGB", (200, 100)).save(voc / "view.png")
+    command(voc, "visualize_codewords.py", "run/checkpoint.npz", "view.png", "--longest", "64", "--out", "photo")
+    with Image.open(voc / "photo/predictions.png") as sheet:
+        assert sheet.width == 8 + 2 * 228  # no truth
+    command(voc, "visualize_codewords.py", *CHECKPOINT, "2007_000042", "--codewords", "2", "--out", "one")
+    assert sorted(os.listdir(voc / "one")) == ["codewords.png", "decoder-2007_000042.png", "predictions.png"]
+    for arguments, message in (
+            (["fcn/checkpoint.npz", "view.png"], "expected an EfficientFCN, found fcn32s, which has no codewords"),
+            (["run/checkpoint.npz"], "expected photographs, or --data"),
+            ([*CHECKPOINT, "2008"], "2008: expected an image of the split val, such as 2007_000033"),
+            (["run/checkpoint.npz", "none.png"], "none.png")):
+        assert message in command(voc, "visualize_codewords.py", *arguments, "--out", "none", status=1)
+    assert not (voc / "none").exists()
+
+
 def test_submission(voc):
     said = command(voc, "voc_submission.py", *CHECKPOINT, "--competition", "comp5", "--out", "sent")
     assert "sent.tar.gz: 2 pictures" in said

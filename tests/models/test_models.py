@@ -150,10 +150,26 @@ def test_transfer_adds_the_mean_of_b(plain, monkeypatch):
         assert np.abs(seen[1] - seen[0] - (raised if transfer else 0)).max() < 1e-4
 
 
-def test_weighting_maps_add_up_to_one():
-    model = models.build("efficientfcn", "resnet18", 3, 4, **SMALL)
-    maps = model.weighting_maps(image(2))
-    assert maps.shape == (2, 2, 3, 4) and np.allclose(maps.sum(axis=(1, 2)), 1, atol=1e-6)
+@pytest.mark.parametrize("form", ["paper", "released"])
+@pytest.mark.parametrize("transfer", [True, False])
+def test_holistic_is_what_the_decoder_computes(form, transfer, monkeypatch):
+    """W and C as the printed order hands them to the assembly; C collected from B with the maps."""
+    model = models.build("efficientfcn", "resnet18", 3, 4, form, transfer=transfer, **SMALL).eval()
+    model.decoder.plain, seen, assemble = True, [], ops.assemble
+
+    def spy(W, C):
+        seen.append((W.data, C.data, assemble(W, C).data))
+        return assemble(W, C)
+
+    monkeypatch.setattr(ops, "assemble", spy)
+    model(image(2))
+    inside = model.holistic(image(2))
+    for found, expected in zip(inside[2:3] + inside[1:2] + inside[3:], seen[0], strict=True):
+        assert np.array_equal(found, expected)
+    assert inside.maps.shape == (2, 2, 3, 4) and np.allclose(inside.maps.sum(axis=(1, 2)), 1, atol=1e-6)
+    _, _, B, _ = model.decoder.collect(model.backbone(image(2))[1:])
+    C = np.einsum("nhwi,nhwd->nid", inside.maps, B.data) / (2 if form == "released" else 1)  # √n
+    assert np.abs(inside.codebook - C).max() < 1e-5
 
 
 @pytest.mark.parametrize("call, message", [

@@ -26,23 +26,6 @@ def test_side_by_side_holds_the_three():
     assert sheet.shape[1] == 8 + 3 * 88
 
 
-def test_the_maps_chosen_differ():
-    rng = np.random.default_rng(0)
-    a, b = rng.random((6, 8)), rng.random((6, 8))
-    weights = np.stack([a, a, a + 1e-3 * b, b], axis=2)
-    weights[0, 0, 0] = 50  # one map stands out
-    weights /= weights.sum(axis=(0, 1))
-    chosen = pictures.different_maps([weights], 3)
-    assert chosen[0] == 0 and 3 in chosen and len(set(chosen)) == 3
-
-
-def test_overlay_glows_where_the_map_is_high():
-    image, weight = np.full((32, 32, 3), 100, np.uint8), np.zeros((2, 2))
-    weight[0, 0] = 1
-    out = pictures.overlay(image, weight).astype(int)
-    assert out.shape == (32, 32, 3) and out[2, 2, 0] > 150 and np.abs(out[-1, -1] - 50).max() <= 2
-
-
 def test_a_picture_is_whole_or_not_there(tmp_path):
     report.pictures.save(Image.new("RGB", (4, 3)), str(tmp_path / "a.png"))
     assert Image.open(tmp_path / "a.png").size == (4, 3)
