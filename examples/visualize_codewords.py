@@ -111,7 +111,7 @@ def arguments():
     it.add_argument("--longest", type=positive, default=1024,
                     help="larger images are reduced to so many pixels (default: 1024)")
     it.add_argument("--out", default="codewords", help="folder for the pictures (default: codewords)")
-    return it.parse_args()
+    return it.parse_intermixed_args()  # images may stand after flags
 
 
 def positive(text):
