@@ -75,7 +75,7 @@ def cell(args, train, val, options, seed, folder):
     The scores in percent.
     """
     settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr, seed=seed,
-                                 decoder_factor=args.decoder_factor, scales=tuple(args.scales))
+                                 decoder_factor=args.decoder_factor, scales=tuple(args.scales), clip=args.clip)
     if options["name"] == "efficientfcn":
         options = dict(form=args.form, codewords=args.codewords, codeword_channels=2 * args.compressed) | options
     network = dict(backbone=args.backbone, channels=args.channels, compressed=args.compressed) | options
@@ -176,13 +176,18 @@ def arguments():
     add("--crop", "side of the training crops in pixels", 128, type=int)
     add("--lr", "learning rate of the backbone at the first step", 0.05, type=float)
     add("--decoder-factor", "the decoder's learning rate over the backbone's", 1, type=float)
+    add("--clip", "gradients that are longer are shortened to this; 0: none (default: 1 with the form paper, else 0)",
+        type=float)
     parser.add_argument("--scales", help="images are resized by a factor from this range (default: 0.9 1.2)",
                         type=float, nargs=2, default=[0.9, 1.2], metavar=("LOW", "HIGH"))
     add("--device", "cpu, cuda or cuda:N", "cpu")
     add("--workers", "threads that prepare batches", 2, type=int)
     add("--out", "folder for the runs", "runs/ablations")
     add("--cache", "where the sample scenes are painted", "runs")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.clip is None:  # the paper form needs it, and a table has the same settings for all
+        args.clip = float(args.table == "decoders" or args.form == "paper")
+    return args
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def main(recipe, args):
     check_folder(folder, args.resume)
     backend.module(args.device)  # raises SettingError where there is none
     settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr,
-                                 decoder_factor=args.decoder_factor, scales=tuple(args.scales), seed=args.seed)
+                                 decoder_factor=args.decoder_factor, scales=tuple(args.scales), seed=args.seed,
+                                 clip=clip(args))
     train, val = recipe.datasets(args)
     check_labelled(train, val)
     for note in (*train.notes(), *val.notes()):
@@ -87,6 +88,13 @@ def main(recipe, args):
     say(f"pixel accuracy {score.pixel_accuracy:.3f}, mIoU {score.mean_iou:.3f} on {len(val)} held-out images")
     draw(model.eval(), val, views, run.folder)
     return 0
+
+
+def clip(args):
+    """--clip, or where it is not given what the network needs: see `models.hgd.PaperDecoder`."""
+    if args.clip is not None:
+        return args.clip
+    return 1 if args.model == "efficientfcn" and args.form == "paper" else 0
 
 
 def check_flags(args):
@@ -211,6 +219,8 @@ def arguments(recipe):
     add("--crop", "side of the training crops in pixels", type=int)
     add("--lr", "learning rate of the backbone at the first step", type=float)
     add("--decoder-factor", "the decoder's learning rate over the backbone's", type=float)
+    add("--clip", "gradients that are longer than this are shortened to it; 0: none (default: 1 for the form paper, "
+        "else 0)", type=float)
     add("--scales", "images are resized by a factor drawn from this range", type=float, nargs=2,
         metavar=("LOW", "HIGH"))
     add("--evaluate-every", "epochs between evaluations and checkpoints", 1, type=float)

@@ -238,13 +238,13 @@ def relu_backward(dy, y):
     return _elementwise(lambda dy, y, out: np.multiply(dy, y > 0, out=out), dy, y)
 
 
-def momentum_steps(parameters, momentum, decay):
-    """v ← momentum v + g + decay w, then w ← w - lr v, in place, for each (w, v, g, lr)."""
+def momentum_steps(parameters, momentum, decay, share=None):
+    """v ← momentum v + share g + decay w, then w ← w - lr v, in place, for each (w, v, g, lr). No share is all of g."""
 
     def block(job):
         w, v, g, lr = job
         v *= momentum
-        v += g
+        v += g if share is None else share * g
         v += decay * w
         w -= lr * v
 

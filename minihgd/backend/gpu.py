@@ -81,11 +81,11 @@ def add(a, b):
     return a + b
 
 
-def momentum_steps(parameters, momentum, decay):
-    """v ← momentum v + g + decay w, then w ← w - lr v, in place, for each (w, v, g, lr)."""
+def momentum_steps(parameters, momentum, decay, share=None):
+    """v ← momentum v + share g + decay w, then w ← w - lr v, in place, for each (w, v, g, lr). No share is all of g."""
     for w, v, g, lr in parameters:
         v *= momentum
-        v += g
+        v += g if share is None else share * g
         v += decay * w
         w -= lr * v
 

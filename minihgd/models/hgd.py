@@ -128,7 +128,12 @@ class Decoder(nn.Module):
 
 
 class PaperDecoder(Decoder):
-    """The text taken literally: 1×1 convolutions with bias, nothing between them."""
+    """The text taken literally: 1×1 convolutions with bias, nothing between them.
+
+    f̃ is a product of three linear maps of the features, and at first all n codewords are nearly the same mean of B, so
+    that a step moves all of W's maps alike and f̃ by n times as much. With momentum and the paper's learning rate the
+    loss grows without bound within ten steps; it falls with gradients clipped to length 1 (`training.Settings.clip`).
+    """
 
     def __init__(self, channels, num_classes, codewords=256, codebook_scales=SCALES, guidance_scales=SCALES,
                  transfer=True, compressed=512, codeword_channels=1024):

@@ -42,6 +42,7 @@ class Settings:
     momentum: float = 0.9
     weight_decay: float = 1e-4
     power: float = 0.9  # of the poly schedule
+    clip: float = 0  # gradients that are longer are shortened to this; 0: none is
     scales: tuple = (0.5, 2.0)  # the long side, over the image's own
     flip: float = 0.5  # probability
     seed: int = 0
@@ -50,7 +51,7 @@ class Settings:
         for name in ("epochs", "batch", "crop", "lr"):
             if not getattr(self, name) > 0:
                 raise SettingError(f"{name}: expected more than 0, found {getattr(self, name)}")
-        for name in ("decoder_factor", "momentum", "weight_decay", "power", "seed"):
+        for name in ("decoder_factor", "momentum", "weight_decay", "power", "clip", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingError(f"{name}: expected at least 0, found {getattr(self, name)}")
         for name, value in asdict(self).items():
@@ -83,7 +84,8 @@ class Run:
         self.about = {**(about or {}), "settings": _plain(asdict(settings)),
                       "images": [len(dataset), zlib.crc32("\n".join(dataset.ids).encode(errors="surrogateescape"))]}
         self.evaluate, self.evaluate_every, self.save_minutes, self.out = evaluate, evaluate_every, save_minutes, out
-        self.optimiser = SGD(model, settings.momentum, settings.weight_decay, {"decoder.": settings.decoder_factor})
+        self.optimiser = SGD(model, settings.momentum, settings.weight_decay, {"decoder.": settings.decoder_factor},
+                             settings.clip)
         if not evaluate_every > 0:
             raise SettingError(f"evaluate_every: expected more than 0, found {evaluate_every}")
         self.steps, self.done = settings.steps(len(dataset)), 0

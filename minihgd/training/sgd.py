@@ -2,7 +2,8 @@
 
     v ← m v + (g + λ w)        w ← w - lr v
 
-as PyTorch has it: the decay λ acts on every parameter and goes through the momentum.
+as PyTorch has it: the decay λ acts on every parameter and goes through the momentum. With `clip` the gradients of all
+parameters, taken as one vector, are shortened to that length where they are longer (Pascanu et al. 2013).
 """
 
 from .. import backend
@@ -10,10 +11,14 @@ from ..errors import SettingError
 
 
 class SGD:
-    """Steps a model's parameters. `factors`: name prefix -> factor on the learning rate, as {"decoder.": 10}."""
+    """Steps a model's parameters.
 
-    def __init__(self, model, momentum=0.9, weight_decay=1e-4, factors=None):
-        self.momentum, self.weight_decay = momentum, weight_decay
+    factors: name prefix -> factor on the learning rate, as {"decoder.": 10}. clip: the most that the gradients' length
+    may be; 0 for anything.
+    """
+
+    def __init__(self, model, momentum=0.9, weight_decay=1e-4, factors=None, clip=0):
+        self.momentum, self.weight_decay, self.clip = momentum, weight_decay, clip
         self.parameters = dict(model.named_parameters())
         self.velocity = {name: backend.of(p.data).xp.zeros_like(p.data) for name, p in self.parameters.items()}
         self.factor = dict.fromkeys(self.parameters, 1)
@@ -29,9 +34,17 @@ class SGD:
         if moving:
             backend.of(moving[0][1].data).momentum_steps(
                 [(p.data, self.velocity[name], p.grad, lr * self.factor[name]) for name, p in moving],
-                self.momentum, self.weight_decay)
+                self.momentum, self.weight_decay, self.share([p.grad for _, p in moving]))
         for _, parameter in moving:
             parameter.grad = None
+
+    def share(self, gradients):
+        """What the gradients are multiplied by so that their length is at most `clip`; None where that is not asked."""
+        if not self.clip:
+            return None
+        xp = backend.of(gradients[0]).xp
+        length = xp.sqrt(sum(xp.vdot(g, g) for g in gradients))  # stays on the device: a GPU is not waited for
+        return xp.minimum(1, self.clip / xp.maximum(length, 1e-12))
 
     def state_dict(self):
         """name -> velocity, NumPy arrays."""

@@ -176,6 +176,9 @@ def check_elements():
             for i, (w0, v0, lr) in enumerate(((a, b, 0.1), (b, a, 0.7))):
                 equal(v[i], 0.9 * v0 + a + 0.01 * w0)
                 equal(w[i], w0 - lr * v[i])
+            w, v = a.copy(), b.copy()
+            cpu.momentum_steps([(w, v, a, 0.1)], 0.9, 0.01, dtype(0.25))
+            equal(v, 0.9 * b + 0.25 * a + 0.01 * a)
         equal(cpu.add(random(3, 4), random(4, seed=1)), random(3, 4) + random(4, seed=1))  # with broadcasting
         equal(cpu.relu_backward(np.ones(3), np.zeros(3)), np.zeros(3))  # at the kink
     row = np.random.default_rng(0).standard_normal((2, cpu.BLOCK + 3))  # rows longer than a block

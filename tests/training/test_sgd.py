@@ -31,6 +31,26 @@ def test_two_steps_by_hand():
     assert np.allclose(weight.data, -2.0)  # no gradient, no step
 
 
+@pytest.mark.parametrize("clip, share", [(0, 1), (5, 1), (2, 2 / 3), (1.5, 0.5)])
+def test_gradients_are_shortened_together(clip, share):
+    """Their length is √(1 + 4 + 4) = 3."""
+    model = Two()
+    sgd = training.SGD(model, momentum=0.5, weight_decay=0, clip=clip)
+    weight = getattr(model.decoder, "0").weight
+    before = weight.data.copy()
+    model.a.grad, weight.grad = np.array([1.0, -2.0]), np.full((1, 1, 1, 1), 2.0)
+    sgd.step(0.1)
+    assert np.allclose(model.a.data, [1 - 0.1 * share, 2 + 0.2 * share], atol=1e-15)
+    assert np.allclose(weight.data, before - 0.2 * share, atol=1e-15)
+
+
+def test_no_gradient_is_not_shortened():
+    model = Two()
+    model.a.grad = np.zeros(2)
+    training.SGD(model, weight_decay=0, clip=1).step(0.1)
+    assert model.a.data.tolist() == [1, 2]
+
+
 def test_a_prefix_that_names_nothing():
     with pytest.raises(SettingError, match="head"):
         training.SGD(Two(), factors={"head.": 10})
@@ -42,16 +62,20 @@ def test_poly():
     assert abs(training.poly(99, 100, 1.0) - 0.01**0.9) < 1e-15
 
 
-def test_against_pytorch():
+@pytest.mark.parametrize("clip", [0, 0.9])
+def test_against_pytorch(clip):
     torch = pytest.importorskip("torch", reason="the oracle needs PyTorch: pip install -e '.[oracle]'")
     rng = np.random.default_rng(0)
     model = Two()
     theirs = torch.tensor(model.a.data.copy(), requires_grad=True)
-    ours, other = training.SGD(model), torch.optim.SGD([theirs], lr=0.1, momentum=0.9, weight_decay=1e-4)
+    ours, other = training.SGD(model, clip=clip), torch.optim.SGD([theirs], lr=0.1, momentum=0.9, weight_decay=1e-4)
     for step in range(5):
         g = rng.standard_normal(2)
         model.a.grad, theirs.grad = g.copy(), torch.tensor(g)
         other.param_groups[0]["lr"] = lr = training.poly(step, 5, 0.1)
         ours.step(lr)
+        if clip:
+            torch.nn.utils.clip_grad_norm_([theirs], clip)
         other.step()
-    assert np.abs(model.a.data - theirs.detach().numpy()).max() < 1e-15
+    off = np.abs(model.a.data - theirs.detach().numpy()).max()
+    assert off < (1e-6 if clip else 1e-15)  # PyTorch adds 1e-6 to the length
