@@ -20,7 +20,7 @@ from script_common import DATASETS, open_dataset, run
 from train_common import check_labelled, say
 
 from minihgd import data, evaluation, models, training, weights
-from minihgd.errors import SettingError
+from minihgd.errors import DivergedError, SettingError
 from minihgd.report.tables import aligned
 
 ALL = (8, 16, 32)
@@ -50,7 +50,12 @@ def main(args):
     for variant, (_, _, options) in variants.items():
         for seed in range(args.seeds):
             folder = os.path.join(args.out, f"table-{args.table}", f"{folder_name(variant)}-{seed}")
-            score = cell(args, train, val, dict(name="efficientfcn") | options, seed, folder)
+            try:
+                score = cell(args, train, val, dict(name="efficientfcn") | options, seed, folder)
+            except DivergedError as error:  # which is a result, too
+                say(f"{variant}, seed {seed}: {error}")
+                rows[variant] = None
+                break
             if score is None:
                 say("the same command goes on")
                 return 130
@@ -121,6 +126,9 @@ def table(name, rows):
               "seconds a step")]
     for variant, scores in rows.items():
         accuracy, iou, _ = TABLES[name][variant]
+        if scores is None:
+            lines.append((variant, str(accuracy), str(iou), "diverged", "", "", "", ""))
+            continue
         means, low, high = np.mean(scores, axis=0), np.min(scores, axis=0), np.max(scores, axis=0)
         lines.append((variant, str(accuracy), str(iou), f"{means[0]:.1f}", f"{low[0]:.1f} to {high[0]:.1f}",
                       f"{means[1]:.1f}", f"{low[1]:.1f} to {high[1]:.1f}", f"{np.median(scores, axis=0)[2]:.2f}"))
@@ -129,8 +137,8 @@ def table(name, rows):
 
 def order(name, rows):
     """For each two neighbours in the paper's order of mIoU, whether they stand so here, too."""
-    printed = {variant: TABLES[name][variant][1] for variant in rows}
-    next_better, by_paper = dict(pairwise(sorted(set(printed.values())))), sorted(rows, key=printed.get)
+    printed = {variant: TABLES[name][variant][1] for variant in rows if rows[variant]}
+    next_better, by_paper = dict(pairwise(sorted(set(printed.values())))), sorted(printed, key=printed.get)
     for worse, better in product(by_paper, by_paper):
         if next_better.get(printed[worse]) != printed[better]:
             continue

@@ -30,4 +30,8 @@ class WeightsError(MinihgdError, ValueError):
 
 
 class TrainingError(MinihgdError, RuntimeError):
-    """A training run that cannot go on, such as one whose loss is no longer finite."""
+    """A training run that cannot go on."""
+
+
+class DivergedError(TrainingError):
+    """A training run whose loss or weights are no longer finite."""

@@ -35,7 +35,7 @@ def codeword_sheet(images, insides, least=0, width=160, count=5):
     for image, inside in zip(images, insides, strict=True):
         rows.append([image, *(overlay(image, inside.maps[:, :, i], least) for i in chosen)])
         captions.append("weighting maps, OS 32: where a codeword is collected")
-        rows.append([nearest_picture(image, inside, least),
+        rows.append([by_codeword(image, nearest_codeword(inside), len(inside.codebook), least),
                      *(overlay(image, inside.coefficients[:, :, i], least) for i in chosen)])
         captions.append("the nearest codeword of each pixel, and coefficients, OS 8: where a codeword is used")
     return sheet(rows, ["image"] + [f"codeword {i}" for i in chosen], width, captions=captions)
@@ -44,13 +44,13 @@ def codeword_sheet(images, insides, least=0, width=160, count=5):
 def decoder_picture(image, inside, labels, classes, least=0, count=4):
     """The decoder at a glance, from left to right, as a Pillow picture: what equations (1) to (3) do to one image.
 
-    The image; the weighting maps Ã of the `count` codewords that most pixels are nearest to; the codewords, a stroke
-    for each channel; their coefficients W; the codeword nearest to f̃ at each pixel; the prediction `labels` H×W. A
-    codeword keeps its colour throughout.
+    The image; the weighting maps Ã of the `count` codewords that are foremost in the most pixels; the codewords, a
+    stroke for each channel; their coefficients W; the foremost codeword of f̃ at each pixel; the prediction `labels`
+    H×W. A codeword keeps its colour throughout.
     """
     n, D = inside.codebook.shape
-    colours, frequent = hues(n), np.bincount(nearest_codeword(inside).ravel(), minlength=n)
-    chosen = np.argsort(-frequent, kind="stable")[:count]
+    colours, foremost = hues(n), foremost_codeword(inside)
+    chosen = np.argsort(-np.bincount(foremost.ravel(), minlength=n), kind="stable")[:count]
     maps, W = ([overlay(image, values[:, :, i], least, colours[i]) for i in chosen]
                for values in (inside.maps, inside.coefficients))
     codewords = [strokes(inside.codebook[i], colours[i], image.shape[:2]) for i in chosen]
@@ -59,7 +59,7 @@ def decoder_picture(image, inside, labels, classes, least=0, count=4):
         ("(1) weighting maps, from m32:\nwhere each is collected", maps, 150, "→"),
         (f"(2) {len(chosen)} of {n} codewords,\n{D} channels each", codewords, 150, "→"),
         ("(3) coefficients, from m8:\nwhere each is used", W, 150, "×"),
-        ("f = sum of W c: of each\npixel the nearest codeword", [nearest_picture(image, inside, least)], 200, "→"),
+        ("f = sum of W c: of each\npixel the foremost codeword", [by_codeword(image, foremost, n, least)], 200, "→"),
         ("1x1 convolution, enlarged:\nthe prediction", [coloured(labels, classes)], 200, "→"),
     ]
     return flow(columns, [(classes[k], tuple(coloured(k, classes).tolist())) for k in np.unique(labels)])
@@ -126,16 +126,20 @@ def nearest_codeword(inside):
     return (inside.assembled @ C.T).argmax(axis=2)  # H/8×W/8, the largest cosine: f̃'s own length is the same for all
 
 
+def foremost_codeword(inside):
+    """For each pixel at OS 8 the number of the codeword with the largest part in f̃ = Σ W_i c_i: H/8×W/8."""
+    return (np.abs(inside.coefficients) * np.linalg.norm(inside.codebook, axis=1)).argmax(axis=2)
+
+
 def hues(n):
     """n×3 uint8: colours, neighbours in number far apart in hue."""
     turns = np.arange(n) * 0.618034  # the golden ratio never comes near the same hue soon
     return np.array([colorsys.hsv_to_rgb(turn % 1, 0.6 + 0.3 * (i % 2), 0.95) for i, turn in enumerate(turns)]) * 255
 
 
-def nearest_picture(image, inside, least=0):
-    """`nearest_codeword` in colours, over the image's brightness: H×W×3."""
-    colours = hues(len(inside.codebook))[nearest_codeword(inside)]  # H/8×W/8×3
-    colours = spread(colours, image.shape[:2], least, Image.NEAREST)
+def by_codeword(image, numbers, n, least=0):
+    """Numbers of codewords H/8×W/8, of n, in colours over the image's brightness: H×W×3."""
+    colours = spread(hues(n)[numbers], image.shape[:2], least, Image.NEAREST)
     return (0.8 * colours + 0.2 * image.mean(axis=2, keepdims=True)).astype(np.uint8)
 
 

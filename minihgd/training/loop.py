@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import backend
 from ..data import Batches, as_input
-from ..errors import CheckpointError, SettingError, TrainingError
+from ..errors import CheckpointError, DivergedError, SettingError
 from . import checkpoint
 from .claim import claimed
 from .log import Log
@@ -105,8 +105,8 @@ class Run:
     def train(self):
         """Train to the last step. True when it was reached, False when Ctrl-C or SIGTERM asked to stop before.
 
-        Either way the checkpoint is written. Raises TrainingError where the loss is not finite (the last good
-        checkpoint stays) or another process is writing in the folder, CheckpointError where it holds another run.
+        Either way the checkpoint is written. Raises DivergedError where the loss is not finite (the last good
+        checkpoint stays), TrainingError where another process is writing in the folder, CheckpointError where it holds another run.
         """
         with claimed(self.folder), StopRequest() as stop:
             return self._train_here(stop)
@@ -159,18 +159,18 @@ class Run:
         loss = self.model.loss(x, backend.of(x.data).xp.asarray(labels))
         value = float(loss.data)
         if not np.isfinite(value):
-            raise TrainingError(f"the loss is {value} at step {step + 1}, learning rate {lr:.6g}; {self._kept()}")
+            raise DivergedError(f"the loss is {value} at step {step + 1}, learning rate {lr:.6g}; {self._kept()}")
         if loss.requires_grad:
             loss.backward()
         self.optimiser.step(lr)
         return value
 
     def save(self):
-        """Write the checkpoint of the steps done. Raises TrainingError for one that no run could go on from."""
+        """Write the checkpoint of the steps done. Raises DivergedError for one that no run could go on from."""
         weights, velocity = self.model.state_dict(), self.optimiser.state_dict()
         for name, array in [*weights.items(), *velocity.items()]:
             if not np.isfinite(array).all():
-                raise TrainingError(f"{name} is no longer finite after step {self.done}; {self._kept()}")
+                raise DivergedError(f"{name} is no longer finite after step {self.done}; {self._kept()}")
         checkpoint.save(self.path, checkpoint.Checkpoint(self.done, weights, velocity, self.about))
 
     def _kept(self):

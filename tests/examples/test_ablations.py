@@ -65,6 +65,17 @@ def test_the_variants_are_the_papers(ablations):
     assert [iou for _, iou, _ in ablations.TABLES["4"].values()] == [54.5, 54.9, 55.0, 55.3, 55.5, 55.1]
 
 
+def test_a_variant_that_diverged_is_reported(ablations):
+    rows = {"without": None, "with": [(84.0, 60.0, 0.5)]}
+    assert ablations.table("transfer", rows)[1].split() == ["without", "54.2", "diverged"]
+    assert list(ablations.order("transfer", rows)) == []
+
+
+def test_the_others_go_on_where_one_diverges(tmp_path):
+    said = command(tmp_path, "--table", "transfer", "--seeds", "1", *TINY, "--lr", "1e30", "--epochs", "0.05")
+    assert said.returncode == 0 and said.stdout.count("diverged") == 2 and "the loss is " in said.stdout
+
+
 def test_variants_of_one_printed_number_are_not_compared(ablations):
     rows = {variant: [(0, iou, 1)] for variant, iou in
             {"FCN-32s": 1, "UNet-Bilinear": 2, "EfficientFCN, paper": 5, "EfficientFCN, released": 1.5}.items()}

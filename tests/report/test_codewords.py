@@ -63,6 +63,12 @@ def test_the_nearest_codeword_is_that_of_the_largest_cosine():
         assert codewords.nearest_codeword(one)[place] == np.argmax(cosines)
 
 
+def test_the_foremost_codeword_has_the_largest_part():
+    C = np.array([[10.0, 0], [0, 1], [3, 4]])
+    W = np.array([[[0.1, 1.5, 0], [0, 5, 0.9], [0.2, 0, -1]]])
+    assert codewords.foremost_codeword(Holistic(None, C, W, W @ C)).tolist() == [[1, 1, 2]]
+
+
 def test_strokes():
     colour = np.array([200, 100, 0])
     out = codewords.strokes(np.array([0, -2, 1.0]), colour, (5, 6))
@@ -90,7 +96,7 @@ def test_sheets(size, least):
 
 
 def test_a_codeword_keeps_its_colour():
-    """Where f̃ is nearest to one codeword everywhere, the picture of the decoder has its colour in every column."""
+    """Where f̃ is one codeword everywhere, the picture of the decoder has its colour in every column."""
     image, labels = np.full((32, 48, 3), 100, np.uint8), np.zeros((32, 48), np.uint8)
     one = inside()
     W = np.zeros_like(one.coefficients)
@@ -100,5 +106,5 @@ def test_a_codeword_keeps_its_colour():
     pixels = np.asarray(picture).reshape(-1, 3).tolist()
     colour = codewords.hues(8)[5]
     assert pixels.count((0.45 * 100 + 0.55 * colour).astype(int).tolist()) == 2 * 150 * 100  # Ã and W
-    assert pixels.count((0.8 * colour + 20).astype(int).tolist()) > 0.99 * 200 * 133  # the nearest one
+    assert pixels.count((0.8 * colour + 20).astype(int).tolist()) > 0.99 * 200 * 133  # the foremost one
     assert pixels.count([128, 0, 0]) > 0.99 * 200 * 133  # the prediction
