@@ -28,7 +28,7 @@ class CrossEntropy(Op):
     def forward(self, logits):
         self.shape(logits.shape)
         xp, classes = backend.of(logits).xp, logits.shape[-1]
-        target, labelled = targets(self.labels.reshape(-1), classes, self.void, xp)  # M, M
+        target, labelled, _ = targets(self.labels.reshape(-1), classes, self.void, xp)  # M, M
         labelled = xp.nonzero(labelled)[0]
         target = target[labelled]
         z = logits.reshape(-1, classes)  # M×K
@@ -52,14 +52,18 @@ class CrossEntropy(Op):
 
 
 def targets(labels, classes, void, xp):
-    """Labels as (class numbers, 0 where void; whether labelled). Raises ShapeError for a label that is no class."""
-    labels = xp.asarray(labels)
+    """Labels as (class numbers, 0 where void; whether labelled; how many are), the arrays xp's.
+
+    What is asked of labels is asked where they are: a GPU is not waited for while they are on the host. Raises
+    ShapeError for a label that is no class.
+    """
+    own = backend.of(labels).xp
     labelled = labels != void
-    target = xp.where(labelled, labels, 0).astype(int)
+    target = own.where(labelled, labels, 0)
     if target.size and not 0 <= int(target.min()) <= int(target.max()) < classes:
         raise ShapeError(f"cross_entropy: labels lie between 0 and {classes - 1} or are {void} (void); "
                          f"found {int(target.min())} to {int(target.max())}")
-    return target, labelled
+    return xp.asarray(target).astype(int), xp.asarray(labelled), int(labelled.sum())
 
 
 def plain_cross_entropy(logits, labels, void=255):

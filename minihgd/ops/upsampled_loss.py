@@ -37,8 +37,8 @@ class UpsampledCrossEntropy(Op):
         primitives, (n, h, w, K) = backend.of(logits), logits.shape
         xp, (_, height, width) = primitives.xp, self.labels.shape
         R_h, R_w = ResizeBilinear((height, width)).matrices(logits, h, w)  # H×h, W×w
-        target, labelled = targets(self.labels, K, self.void, xp)  # N×H×W, N×H×W
-        share = 1 / max(1, int(labelled.sum()))
+        target, labelled, M = targets(self.labels, K, self.void, xp)  # N×H×W, N×H×W
+        share = 1 / max(1, M)
         # Classes before columns: sums over classes then run along whole rows of memory.
         across = xp.ascontiguousarray(logits.swapaxes(2, 3)).reshape(-1, w)  # N·h·K×w
         across = primitives.matmul(across, R_w, transpose_b=True).reshape(n, h, K, width)

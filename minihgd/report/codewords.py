@@ -45,8 +45,8 @@ def decoder_picture(image, inside, labels, classes, least=0, count=4):
     """The decoder at a glance, from left to right, as a Pillow picture: what equations (1) to (3) do to one image.
 
     The image; the weighting maps Ã of the `count` codewords that are foremost in the most pixels; the codewords, a
-    stroke for each channel; their coefficients W; the foremost codeword of f̃ at each pixel; the prediction `labels`
-    H×W. A codeword keeps its colour throughout.
+    stroke for each channel; their coefficients W, blue where negative; the foremost codeword of f̃ at each pixel; the
+    prediction `labels` H×W. A codeword keeps its colour throughout.
     """
     n, D = inside.codebook.shape
     colours, foremost = hues(n), foremost_codeword(inside)

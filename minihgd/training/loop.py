@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .. import backend
 from ..data import Batches, as_input
 from ..errors import CheckpointError, DivergedError, SettingError
 from . import checkpoint
@@ -106,7 +105,8 @@ class Run:
         """Train to the last step. True when it was reached, False when Ctrl-C or SIGTERM asked to stop before.
 
         Either way the checkpoint is written. Raises DivergedError where the loss is not finite (the last good
-        checkpoint stays), TrainingError where another process is writing in the folder, CheckpointError where it holds another run.
+        checkpoint stays), TrainingError where another process is writing in the folder, CheckpointError where it
+        holds another run.
         """
         with claimed(self.folder), StopRequest() as stop:
             return self._train_here(stop)
@@ -156,7 +156,7 @@ class Run:
         """One step on images N×h×w×3 uint8 and labels N×h×w; returns the loss, a float."""
         self.model.reseed(self.settings.seed, step)
         x = as_input(self.model, images)  # N×h×w×3
-        loss = self.model.loss(x, backend.of(x.data).xp.asarray(labels))
+        loss = self.model.loss(x, labels)
         value = float(loss.data)
         if not np.isfinite(value):
             raise DivergedError(f"the loss is {value} at step {step + 1}, learning rate {lr:.6g}; {self._kept()}")
