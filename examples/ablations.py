@@ -184,8 +184,8 @@ def arguments():
     add("--crop", "side of the training crops in pixels", 128, type=int)
     add("--lr", "learning rate of the backbone at the first step", 0.05, type=float)
     add("--decoder-factor", "the decoder's learning rate over the backbone's", 1, type=float)
-    add("--clip", "gradients that are longer are shortened to this; 0: none (default: 1 with the form paper, else 0)",
-        type=float)
+    add("--clip", "gradients that are longer are shortened to this; 0: none (default: 1 where the form paper is "
+        "trained, else 0)", type=float)
     parser.add_argument("--scales", help="images are resized by a factor from this range (default: 0.9 1.2)",
                         type=float, nargs=2, default=[0.9, 1.2], metavar=("LOW", "HIGH"))
     add("--device", "cpu, cuda or cuda:N", "cpu")

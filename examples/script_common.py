@@ -7,6 +7,8 @@ import sys
 import zlib
 from dataclasses import asdict
 
+import numpy as np
+
 from minihgd import data, evaluation, training
 from minihgd.errors import MinihgdError, SettingError
 
@@ -70,6 +72,11 @@ def output_names(paths):
     if twice:
         raise SettingError(f"several images are called {twice[0]}, and would be written to the same file")
     return names
+
+
+def some_of(dataset, count):
+    """The numbers of at most `count` images of a data set, spread over it."""
+    return np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
 
 
 def identity(args, dataset, views):

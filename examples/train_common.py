@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
 import script_common
 
 from minihgd import backend, data, evaluation, models, report, training, weights
@@ -169,14 +168,13 @@ def check_network(path, network):
 
 def draw(model, dataset, views, folder, count=5):
     """predictions.png: inputs, truths, predictions. codewords.png: weighting maps over their images (Fig. 3)."""
-    chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
-    pairs = [dataset[i] for i in chosen]
+    pairs = [dataset[i] for i in script_common.some_of(dataset, count)]
     rows = [(image, label, evaluation.predict_labels(model, image, views)) for image, label in pairs]
     report.pictures.save(report.side_by_side(rows, dataset.classes), os.path.join(folder, "predictions.png"))
     say(f"picture: {os.path.join(folder, 'predictions.png')}")
     if hasattr(model, "holistic"):
         maps = [evaluation.holistic(model, image, views.least).maps for image, _ in pairs]
-        sheet = report.weighting_sheet([image for image, _ in pairs], maps, views.least)
+        sheet = report.weighting_sheet([image for image, _ in pairs], maps)
         report.pictures.save(sheet, os.path.join(folder, "codewords.png"))
         say(f"picture: {os.path.join(folder, 'codewords.png')}")
 

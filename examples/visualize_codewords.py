@@ -14,34 +14,37 @@ import os
 
 import numpy as np
 from PIL import Image
-from script_common import data_flags, open_dataset, open_model, output_names, parser, run
+from script_common import data_flags, open_dataset, open_model, output_names, parser, run, some_of
 
 from minihgd import data, evaluation, report
 from minihgd.errors import SettingError
 
+LONGEST = 1024  # pixels of an image's longer side: the network sees it whole
+
 
 def main(args):
+    if args.longest > LONGEST:
+        raise SettingError(f"--longest: expected at most {LONGEST}, found {args.longest}")
     model, about, views = open_model(args)
     if not hasattr(model, "holistic"):
         raise SettingError(f"{args.checkpoint}: expected an EfficientFCN, found {about['network']['name']}, which has "
                            "no codewords; it can stand behind --beside")
     other = open_other(args, about["classes"])
     names, images, truths = read(args, about)
-    insides = [evaluation.holistic(model, image, views.least) for image in images]
-    labels = [evaluation.predict_labels(model, image, views) for image in images]
     os.makedirs(args.out, exist_ok=True)
-    write(args, "codewords", report.codeword_sheet(images, insides, views.least, count=args.codewords))
-    titles, columns = ["image"], [images]
-    if truths:
-        titles, columns = [*titles, "truth"], [*columns, truths]
+    insides = [evaluation.holistic(model, image, views.least) for image in images]
+    write(args, "codewords", report.codeword_sheet(images, insides, count=args.codewords))
+    columns = {"image": images, "truth": truths} if truths else {"image": images}
     if other:
         beside, its_name, its_views = other
-        titles = [*titles, its_name]
-        columns = [*columns, [evaluation.predict_labels(beside, image, its_views) for image in images]]
-    rows = list(zip(*columns, labels, strict=True))
-    write(args, "predictions", report.side_by_side(rows, about["classes"], titles=[*titles, "efficientfcn"]))
-    for name, image, inside, label in zip(names, images, insides, labels, strict=True):
-        write(args, f"decoder-{name}", report.decoder_picture(image, inside, label, about["classes"], views.least))
+        columns[its_name] = [evaluation.predict_labels(beside, image, its_views) for image in images]
+    columns["this network"] = [evaluation.predict_labels(model, image, views) for image in images]
+    rows = list(zip(*columns.values(), strict=True))
+    write(args, "predictions", report.side_by_side(rows, about["classes"], titles=list(columns)))
+    whole = evaluation.Views(least=views.least)  # one look at the whole image, as the codewords are
+    for name, image, inside in zip(names, images, insides, strict=True):
+        labels = evaluation.predict_labels(model, image, whole)
+        write(args, f"decoder-{name}", report.decoder_picture(image, inside, labels, about["classes"]))
     return 0
 
 
@@ -67,7 +70,7 @@ def read(args, about):
     if list(dataset.classes) != about["classes"]:
         raise SettingError(f"--data: expected a data set with the {len(about['classes'])} classes of the model, found "
                            f"{len(dataset.classes)}")
-    chosen = [position(dataset, name) for name in args.image] or spread(len(dataset), args.count)
+    chosen = [position(dataset, name) for name in dict.fromkeys(args.image)] or some_of(dataset, args.count)
     pairs = [dataset[i] for i in chosen]
     return ([dataset.ids[i].replace("/", "-") for i in chosen],
             [smaller(image, args.longest, Image.BICUBIC) for image, _ in pairs],
@@ -79,11 +82,6 @@ def position(dataset, name):
     if name not in dataset.ids:
         raise SettingError(f"{name}: expected an image of the split {dataset.split}, such as {dataset.ids[0]}")
     return list(dataset.ids).index(name)
-
-
-def spread(length, count):
-    """`count` numbers spread over range(length)."""
-    return np.linspace(0, length - 1, min(count, length)).astype(int)
 
 
 def smaller(array, longest, how):
@@ -106,10 +104,10 @@ def arguments():
     data_flags(it, required=False)
     it.add_argument("image", nargs="*", help="photographs; with --data, names of images in it (default: some of them)")
     it.add_argument("--count", type=positive, default=4, help="how many images of --data (default: 4)")
-    it.add_argument("--codewords", type=positive, default=5, help="how many codewords to show (default: 5)")
+    it.add_argument("--codewords", type=positive, default=5, help="how many codewords codewords.png shows (default: 5)")
     it.add_argument("--beside", help="checkpoint of another network with the same classes")
-    it.add_argument("--longest", type=positive, default=1024,
-                    help="larger images are reduced to so many pixels (default: 1024)")
+    it.add_argument("--longest", type=positive, default=LONGEST,
+                    help=f"larger images are reduced to so many pixels, at most {LONGEST} (default: {LONGEST})")
     it.add_argument("--out", default="codewords", help="folder for the pictures (default: codewords)")
     return it.parse_intermixed_args()  # images may stand after flags
 

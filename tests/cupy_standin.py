@@ -149,11 +149,12 @@ for _name in ("shape", "strides", "dtype", "size", "ndim", "nbytes", "flags"):
 module = types.ModuleType("cupy", __doc__)
 module.ndarray = ndarray
 for _name in ("arange", "ascontiguousarray", "broadcast_to", "concatenate", "empty", "empty_like", "exp", "full",
-              "kron", "log", "matmul", "maximum", "may_share_memory", "minimum", "ones", "ones_like", "split", "sqrt",
-              "square", "vdot", "where", "zeros", "zeros_like"):
+              "isfinite", "kron", "log", "matmul", "maximum", "may_share_memory", "minimum", "ones", "ones_like",
+              "split", "sqrt", "square", "vdot", "where", "zeros", "zeros_like"):
     setattr(module, _name, _through(getattr(np, _name)))
 for _name in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool_"):
     setattr(module, _name, getattr(np, _name))
+module.nan = np.nan
 module.lib = types.SimpleNamespace(
     stride_tricks=types.SimpleNamespace(as_strided=_through(np.lib.stride_tricks.as_strided)))
 module.is_available = lambda: True

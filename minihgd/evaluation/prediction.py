@@ -139,12 +139,16 @@ def scores(view, size, lines, average):
 def holistic(model, image, least=0):
     """The codewords of an image H×W×3 uint8, where they are collected and where they are used: `models.hgd.Holistic`.
 
-    NumPy arrays. least: see `Views`; the maps cover the padding too.
+    NumPy arrays. least: see `Views`; of the maps of a padded image the cells over the image are given, H/32×W/32 and
+    H/8×W/8, rounded up. What Ã lacks to one lies in the padding.
     """
     check_image(image)
     with no_grad():
         inside = model.holistic(as_input(model, at_least(image, least)[None]))
-    return inside._make(backend.to_numpy(array)[0] for array in inside)
+    maps, codebook, coefficients = (backend.to_numpy(array)[0] for array in inside)
+    (height, width), cells = image.shape[:2], lambda side, stride: slice(0, -(-side // stride))
+    return inside._replace(maps=maps[cells(height, 32), cells(width, 32)], codebook=codebook,
+                           coefficients=coefficients[cells(height, 8), cells(width, 8)])
 
 
 def evaluate(model, dataset, views=None, score=None, seen=None, start=0, first=0):

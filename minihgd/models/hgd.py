@@ -22,12 +22,11 @@ SCALES = (8, 16, 32)
 
 
 class Holistic(NamedTuple):
-    """What the decoder makes of an image on the way to its logits, as arrays; of N images each has N in front."""
+    """What the decoder makes of an image on the way to f̃ = W C, as arrays; of N images each has N in front."""
 
-    maps: object  # h×w×n at OS 32, the weighting maps Ã, each adding up to one: where a codeword is collected
+    maps: object  # H/32×W/32×n, the weighting maps Ã, each adding up to one: where a codeword is collected
     codebook: object  # n×D, the codewords C
     coefficients: object  # H/8×W/8×n, the assembly coefficients W: where a codeword is used
-    assembled: object  # H/8×W/8×D, f̃ = W C
 
 
 class Decoder(nn.Module):
@@ -124,15 +123,16 @@ class Decoder(nn.Module):
         e, A, B, C = self.collect(maps)
         _, W = self.guide(e, B)
         A = ops.softmax_pooling.softmax_over_pixels(A.data).reshape(A.shape)
-        return Holistic(A, C.data, W.data, ops.assemble(W, C).data)
+        return Holistic(A, C.data, W.data)
 
 
 class PaperDecoder(Decoder):
     """The text taken literally: 1×1 convolutions with bias, nothing between them.
 
-    f̃ is a product of three linear maps of the features, and at first all n codewords are nearly the same mean of B, so
-    that a step moves all of W's maps alike and f̃ by n times as much. With momentum and the paper's learning rate the
-    loss grows without bound within ten steps; it falls with gradients clipped to length 1 (`training.Settings.clip`).
+    f̃ is a product of W and means of B, both of them linear in the features, and at first all n codewords are nearly the
+    same mean, so that a step moves all of W's maps alike and f̃ by n times as much. With momentum and the paper's
+    learning rate the loss grows without bound within ten steps; it falls with gradients clipped to length 1
+    (`training.Settings.clip`).
     """
 
     def __init__(self, channels, num_classes, codewords=256, codebook_scales=SCALES, guidance_scales=SCALES,

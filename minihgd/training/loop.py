@@ -232,5 +232,6 @@ class StopRequest:
 
 
 def _plain(settings):
-    """Settings as JSON gives them back: tuples become lists."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+    """Settings as JSON gives them back: tuples become lists. A clip of 0 is not named: there was none once."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()
+            if key != "clip" or value}

@@ -39,12 +39,15 @@ class SGD:
             parameter.grad = None
 
     def share(self, gradients):
-        """What the gradients are multiplied by so that their length is at most `clip`; None where that is not asked."""
+        """What the gradients are multiplied by so that their length is at most `clip`; None where that is not asked.
+
+        Not a number for a length that overflowed: such a run has diverged and is to end, not to stand still.
+        """
         if not self.clip:
             return None
         xp = backend.of(gradients[0]).xp
         length = xp.sqrt(sum(xp.vdot(g, g) for g in gradients))  # stays on the device: a GPU is not waited for
-        return xp.minimum(1, self.clip / xp.maximum(length, 1e-12))
+        return xp.where(xp.isfinite(length), xp.minimum(1, self.clip / xp.maximum(length, 1e-12)), xp.nan)
 
     def state_dict(self):
         """name -> velocity, NumPy arrays."""

@@ -76,6 +76,14 @@ def test_the_others_go_on_where_one_diverges(tmp_path):
     assert said.returncode == 0 and said.stdout.count("diverged") == 2 and "the loss is " in said.stdout
 
 
+@pytest.mark.parametrize("flags, clip", [
+    (["--table", "1"], 0), (["--table", "decoders"], 1), (["--table", "1", "--form", "paper"], 1),
+    (["--table", "decoders", "--clip", "0"], 0)])
+def test_the_paper_form_is_clipped(ablations, monkeypatch, flags, clip):
+    monkeypatch.setattr(sys, "argv", ["ablations.py", *flags])
+    assert ablations.arguments().clip == clip
+
+
 def test_variants_of_one_printed_number_are_not_compared(ablations):
     rows = {variant: [(0, iou, 1)] for variant, iou in
             {"FCN-32s": 1, "UNet-Bilinear": 2, "EfficientFCN, paper": 5, "EfficientFCN, released": 1.5}.items()}

@@ -170,6 +170,13 @@ def common(monkeypatch):
     return importlib.import_module("train_common")
 
 
+@pytest.mark.parametrize("model, form, given, clip", [
+    ("efficientfcn", "paper", None, 1), ("efficientfcn", "released", None, 0), ("fcn32s", "paper", None, 0),
+    ("efficientfcn", "paper", 0.0, 0), ("efficientfcn", "released", 2.5, 2.5)])
+def test_the_paper_form_is_clipped(common, model, form, given, clip):
+    assert common.clip(argparse.Namespace(model=model, form=form, clip=given)) == clip
+
+
 def test_folders_are_numbered_behind_the_last(common, tmp_path):
     base = str(tmp_path / "runs" / "voc")
     assert common.numbered_folder(base, existing=True) == f"{base}-1"

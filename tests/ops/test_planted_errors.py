@@ -163,7 +163,7 @@ ERRORS = [
     (cpu, "cross_entropy", "(np.log(total) + largest)[:, 0]", "np.log(total)[:, 0]"),
     (cpu, "softmax", "p[rows] *= 1 / total", "p[rows] /= total[0]"),
     (upsampled_loss, "upsampled_cross_entropy", "lines)] += d.reshape", "lines)] = d.reshape"),
-    (upsampled_loss, "upsampled_cross_entropy", "1 / max(1, int(labelled.sum()))", "1 / labelled.size"),
+    (upsampled_loss, "upsampled_cross_entropy", "1 / max(1, M)", "1 / labelled.size"),
     (upsampled_loss, "upsampled_cross_entropy", "weight = labelled[image, lines] *",
      "weight = xp.ones_like(labelled[image, lines]) *"),
     (upsampled_loss, "upsampled_cross_entropy", "target[image, lines], weight",

@@ -65,6 +65,16 @@ def test_a_run_learns_logs_and_saves(tmp_path):
     assert sorted(os.listdir(tmp_path / "run")) == ["checkpoint.npz", "evaluation.csv", "steps.csv"]
 
 
+def test_a_run_clips_its_gradients(tmp_path):
+    """A clip that is never reached changes nothing, a small one does; none is not named, as before there was one."""
+    weights = {}
+    for clip in (0, 1e6, 1e-3):
+        r = run(tmp_path / str(clip), {**SETTINGS, "clip": clip, "epochs": 1})
+        assert r.about["settings"].get("clip") == (clip or None) and r.train()
+        weights[clip] = r.model.state_dict()
+    assert same(weights[0], weights[1e6]) and not same(weights[0], weights[1e-3])
+
+
 @pytest.mark.parametrize("stop_after", [1, 4, 7])
 def test_resumed_is_unbroken_to_the_bit(tmp_path, stop_after):
     whole, broken = run(tmp_path / "whole"), run(tmp_path / "broken")

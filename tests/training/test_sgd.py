@@ -51,6 +51,14 @@ def test_no_gradient_is_not_shortened():
     assert model.a.data.tolist() == [1, 2]
 
 
+def test_a_length_that_overflows_does_not_go_unnoticed():
+    model = Two()
+    model.a.data, model.a.grad = np.ones(2, np.float32), np.full(2, 1e30, np.float32)
+    with np.errstate(over="ignore"):
+        training.SGD(model, clip=1).step(0.1)
+    assert np.isnan(model.a.data).all()
+
+
 def test_a_prefix_that_names_nothing():
     with pytest.raises(SettingError, match="head"):
         training.SGD(Two(), factors={"head.": 10})
