@@ -87,18 +87,16 @@ def cell(args, train, val, options, seed, folder):
     model = models.build(num_classes=len(train.classes), seed=seed, **network)
     views, about = evaluation.Views(least=args.crop), dict(network=plain(network), classes=list(train.classes))
     about["weights"] = os.path.basename(args.weights or "")
-    one = training.Run(model, train, settings, folder, about, lambda m: evaluation.evaluate(m, val, views),
-                       args.epochs, args.workers)
+    loaded = weights.load(model, args.weights, strict=False) if args.weights else None
+    one = training.Run(model.to(args.device), train, settings, folder, about,
+                       lambda m: evaluation.evaluate(m, val, views), args.epochs, args.workers)
     if os.path.exists(one.path):
         one.resume()
-    elif args.weights:
-        loaded = weights.load(model, args.weights, strict=False)
-        for _, images, _ in one.batches.from_step(0, 1) if loaded.folded else ():
+    elif loaded and loaded.folded:
+        for _, images, _ in one.batches.from_step(0, 1):
             weights.unfold(model.backbone, data.as_input(model, images))
-    if one.done < one.steps or not finished(folder, one.steps):
-        model.to(args.device)
-        if not one.train():
-            return None
+    if (one.done < one.steps or not finished(folder, one.steps)) and not one.train():
+        return None
     return *finished(folder, one.steps), args.batch / rate(folder)
 
 

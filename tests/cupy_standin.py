@@ -13,6 +13,8 @@ What it cannot show: kernels, rounding, speed, memory.
 """
 
 import contextlib
+import os
+import runpy
 import sys
 import types
 
@@ -196,3 +198,10 @@ def installed():
             sys.modules.pop(name, None)
             if value is not None:
                 sys.modules[name] = value
+
+
+if __name__ == "__main__":  # python cupy_standin.py SCRIPT ARGUMENTS...: the script, with "cuda" as a device
+    del sys.argv[0]
+    sys.path.insert(0, os.path.dirname(sys.argv[0]))
+    with installed():
+        runpy.run_path(sys.argv[0], run_name="__main__")
