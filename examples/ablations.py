@@ -5,9 +5,9 @@
 
 Tables 1 (other decoders), 2 (scales in the codebook), 3 (scales in the guidance), 4 (number of codewords, an eighth of
 the paper's), "transfer" (the paragraph on codeword information), and "decoders": the cheap ones of Table 1 beside both
-forms of EfficientFCN. By default on the built-in sample scenes, in some
-minutes a table. Each variant and seed has its own folder: Ctrl-C stops, and the same command goes on. What comes out is
-printed as it is: where the order that the paper found does not show, the table says so.
+forms of EfficientFCN. By default on the built-in sample scenes, in some minutes a table. Each variant and seed has its
+own folder: Ctrl-C stops, and the same command goes on. What comes out is printed as it is: where the order that the
+paper found does not show, the table says so, and a variant of which a seed diverged has no numbers.
 """
 
 import argparse

@@ -108,7 +108,7 @@ def over(image, values, stride, glow=GLOW):
     On the scale of the map's own largest value. The cells of a map at OS 32 lie around what they sample, the pixels
     32 i; those at OS 8 where the network puts their logits when it enlarges them, from 8 i to 8 i + 8.
     """
-    heat = spread(values / (np.abs(values).max() + 1e-12), image.shape[:2], stride, stride // 2 if stride == 32 else 0)
+    heat = spread(values / (np.abs(values).max() + 1e-12), image.shape[:2], stride, before=16 if stride == 32 else 0)
     heat = np.clip(heat, -1, 1)[:, :, None]  # H×W×1
     grey = image.mean(axis=2, keepdims=True) * 0.5  # H×W×1
     bright = 0.45 * image + 0.55 * np.where(heat < 0, COLD, glow)

@@ -197,4 +197,4 @@ def test_the_stand_in_refuses_what_cupy_refuses():
         assert waits == ["get"] and float(x.sum()) == 15 and waits == ["get", "float"]
         with pytest.raises(SettingError, match="cuda:1 was asked for, 1 CUDA devices were found"):
             backend.module("cuda:1")
-    assert sys.modules.get("cupy") is not cupy_standin.module and x.__class__.__module__ == "cupy"
+    assert sys.modules.get("cupy") is not cupy_standin.module  # it is gone
