@@ -16,7 +16,7 @@ import os
 from itertools import pairwise, product
 
 import numpy as np
-from script_common import DATASETS, open_dataset, run
+from script_common import DATASETS, device_flags, open_dataset, run
 from train_common import check_labelled, say
 
 from minihgd import data, evaluation, models, training, weights
@@ -186,7 +186,7 @@ def arguments():
         "trained, else 0)", type=float)
     parser.add_argument("--scales", help="images are resized by a factor from this range (default: 0.9 1.2)",
                         type=float, nargs=2, default=[0.9, 1.2], metavar=("LOW", "HIGH"))
-    add("--device", "cpu, cuda or cuda:N", "cpu")
+    device_flags(parser)
     add("--workers", "threads that prepare batches", 2, type=int)
     add("--out", "folder for the runs", "runs/ablations")
     add("--cache", "where the sample scenes are painted", "runs")

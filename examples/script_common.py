@@ -10,6 +10,7 @@ from dataclasses import asdict
 import numpy as np
 
 from minihgd import data, evaluation, training
+from minihgd.backend import precision
 from minihgd.errors import MinihgdError, SettingError
 
 DATASETS = ("pcontext", "voc", "ade20k", "coco", "folder")  # the names that training scripts leave in checkpoints
@@ -29,8 +30,16 @@ def parser(text):
     it.add_argument("--crop", type=int, help="look through overlapping windows of so many pixels (default: at whole "
                     f"images, at those of more than {evaluation.views.WHOLE:,} pixels through windows of "
                     f"{evaluation.views.WINDOW})")
-    it.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    device_flags(it)
     return it
+
+
+def device_flags(it):
+    """Add where is computed, and how precisely."""
+    it.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    it.add_argument("--precision", default="float32", choices=precision.PRECISIONS,
+                    help="of a GPU: float32; tf32, products of factors with 10 bits; bfloat16, maps of 7 bits "
+                    "(default: float32)")
 
 
 def data_flags(it, datasets=DATASETS, split="val", required=True):
@@ -85,6 +94,7 @@ def identity(args, dataset, views):
     meaning = getattr(dataset.labels, "table", None)  # of the numbers in the files
     status = os.stat(args.checkpoint)
     return {"checkpoint": [status.st_size, status.st_mtime_ns], "views": str(asdict(views)),
+            "precision": args.precision,
             "data": [type(dataset).__name__, os.path.abspath(args.data), args.split, args.png_order],
             "classes": crc(dataset.classes), "images": crc(dataset.ids),
             "photographs": mark(map(dataset.image_path, dataset.ids)), "labels": mark(labels),
@@ -117,7 +127,11 @@ def run(main, args):
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        status = main(args)
+        exactly = getattr(args, "precision", "float32")
+        if exactly != "float32":
+            precision.check(exactly, args.device)
+        with precision.computing(exactly):
+            status = main(args)
         sys.stdout.flush()
     except MinihgdError as error:
         sys.exit(f"error: {error}")

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import blas as scipy_blas
 
 from minihgd import Tensor, models, ops
-from minihgd.backend import conv, cpu, threads
+from minihgd.backend import conv, cpu, threads, windows
 from minihgd.ops.normalisation import BatchNorm
 from minihgd.report.tables import aligned
 from minihgd.training.sgd import SGD
@@ -42,7 +42,7 @@ def tricks():
         ("its C interface, one thread", alone(lambda: cpu.matmul(a, b, out=c))),
         ("its C interface, all threads", lambda: cpu.matmul(a, b, out=c))]
 
-    window = conv.Window((3, 3), (1, 1), (1, 1))
+    window = windows.Window((3, 3), (1, 1), (1, 1))
     for size, channels in ((64, 64), (32, 128), (16, 256), (8, 512)):
         x, weight = draw(2, size, size, channels), draw(3, 3, channels, channels)
         yield f"3×3 convolution, 2 × {size}², {channels} to {channels}", [
@@ -91,8 +91,8 @@ def tricks():
 
 def whole(x, weight, window):
     """A convolution as one product, with all windows of the map in one matrix."""
-    windows = conv.gather_windows(x, window, slice(0, window.output(x.shape[1], 0)))
-    return cpu.matmul(windows, weight.reshape(-1, weight.shape[3])).reshape(x.shape[:3] + (-1,))
+    G = windows.gather_windows(x, window, slice(0, window.output(x.shape[1], 0)))
+    return cpu.matmul(G, weight.reshape(-1, weight.shape[3])).reshape(x.shape[:3] + (-1,))
 
 
 def by_taps(x, weight):

@@ -1,4 +1,8 @@
-"""What the training scripts share: the command line, the model, the run, and the pictures at its end."""
+"""What the training scripts share: the command line, the model, the run, and the pictures at its end.
+
+Under `mpiexec -n P` P processes come here together, and each does the same on its share of the images. Rank 0 does what
+is done once: it prints, and writes the folder.
+"""
 
 import argparse
 import os
@@ -10,7 +14,8 @@ from dataclasses import dataclass, field
 
 import script_common
 
-from minihgd import backend, data, evaluation, models, report, training, weights
+from minihgd import backend, data, evaluation, models, processes, report, training, weights
+from minihgd.backend import threads
 from minihgd.errors import CheckpointError, SettingError, WeightsError
 
 PAPER = dict(backbone="resnet101", form="paper", codewords=256, epochs=120, batch=16, crop=512, lr=0.001,
@@ -39,19 +44,33 @@ class Recipe:
 
 def run(recipe):
     """The script: train, evaluate, draw. Ends the process, with a message in place of a traceback."""
-    script_common.run(lambda args: main(recipe, args), arguments(recipe))
+    args = arguments(recipe)
+
+    def together(args):
+        status = main(recipe, args, group)
+        group.leave()
+        return status
+
+    try:
+        with processes.joined() as group:
+            if group.rank:
+                sys.stdout = open(os.devnull, "w")  # rank 0 says it
+            script_common.run(together, args)
+    except SettingError as error:  # there is no such group
+        sys.exit(f"error: {error}")
 
 
-def main(recipe, args):
+def main(recipe, args, group):
     check_flags(args)
     base = f"runs/{recipe.name}"
     folder = args.out or numbered_folder(base, args.resume)
     check_folder(folder, args.resume)
-    backend.module(args.device)  # raises SettingError where there is none
+    device = group.device(args.device)
+    backend.module(device)  # raises SettingError where there is none
     settings = training.Settings(epochs=args.epochs, batch=args.batch, crop=args.crop, lr=args.lr,
                                  decoder_factor=args.decoder_factor, scales=tuple(args.scales), seed=args.seed,
                                  clip=clip(args))
-    train, val = recipe.datasets(args)
+    train, val = after_rank_0(group, lambda: recipe.datasets(args))
     check_labelled(train, val)
     for note in (*train.notes(), *val.notes()):
         say(f"note: {note}")
@@ -59,34 +78,49 @@ def main(recipe, args):
     network = dict(name=args.model, **{name: getattr(args, name) for name in flags})
     model = models.build(num_classes=len(train.classes), seed=args.seed, recompute=args.recompute, **network)
     loaded = start_from(args, model, network)
-    model.to(args.device)
+    model.to(device)
     views = evaluation.Views(least=args.crop)
     about = dict(network=network, data=recipe.name, classes=list(train.classes))
     if "holdout" in args:
         about["holdout"] = args.holdout  # who scores the model must hold out the same images
-    run = training.Run(model, train, settings, folder, about, lambda m: evaluation.evaluate(m, val, views),
-                       args.evaluate_every, args.workers)
+    own = data.Share(val, group.rank, group.size)
+    run = training.Run(model, train, settings, folder, about, lambda m: evaluation.evaluate(m, own, views),
+                       args.evaluate_every, args.workers, group=group)
     if args.resume:
         run.resume()
     else:
-        for dataset in (train, val):
+        for dataset in (data.Share(train, group.rank, group.size), own):
             data.read_all(dataset, args.workers, seconds=20)  # what is broken is named before the first step
         if loaded and loaded.folded:
-            for _, images, _ in run.batches.from_step(0, 1):
+            for _, images, _ in run.batches.whole().from_step(0, 1):
                 weights.unfold(model.backbone, data.as_input(model, images))
-        if not args.out:
+        if not args.out and group.rank == 0:
             run.folder = new_folder(base)  # another run may have begun in the meantime
     say(f"{len(train)} training and {len(val)} held-out images, {run.steps} steps from step {run.done}, "
         f"{sum(p.data.size for p in model.parameters()):,} parameters, results in {run.folder}")
+    if group.size > 1:
+        say(f"{group.size} processes ({', '.join(map(str, group.ids))}), {run.batches.own} images a step and "
+            f"{threads.count()} threads for each")
     if not run.train():
         more = ([] if args.out else ["--out", run.folder]) + ([] if args.resume else ["--resume"])
-        say("go on with: python " + shlex.join(sys.argv + more))
+        say(f"go on with: {'' if group.size == 1 else f'mpiexec -n {group.size} '}python {shlex.join(sys.argv + more)}")
         return 130
-    score = run.score or evaluation.evaluate(model, val, views)
-    say(report.class_table(score, train.classes))
-    say(f"pixel accuracy {score.pixel_accuracy:.3f}, mIoU {score.mean_iou:.3f} on {len(val)} held-out images")
-    draw(model.eval(), val, views, run.folder)
+    score = run.score or run.measure()
+    if group.rank == 0:
+        say(report.class_table(score, train.classes))
+        say(f"pixel accuracy {score.pixel_accuracy:.3f}, mIoU {score.mean_iou:.3f} on {len(val)} held-out images")
+        draw(model.eval(), val, views, run.folder)
     return 0
+
+
+def after_rank_0(group, work):
+    """work() on every rank, but first on rank 0, which may leave files that the others only read."""
+    if group.rank:
+        group.barrier()
+    result = work()
+    if group.rank == 0:
+        group.barrier()
+    return result
 
 
 def clip(args):
@@ -223,7 +257,7 @@ def arguments(recipe):
         metavar=("LOW", "HIGH"))
     add("--evaluate-every", "epochs between evaluations and checkpoints", 1, type=float)
     add("--seed", "of weights, order, augmentation and the sample scenes", 0, type=int)
-    add("--device", "cpu, cuda or cuda:N", "cpu")
+    script_common.device_flags(parser)
     add("--workers", "threads that prepare batches", 2, type=int)
     parser.add_argument("--recompute", action="store_true",
                         help="recompute maps in the backward pass: less memory, a third to a half more time")

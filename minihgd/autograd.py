@@ -68,7 +68,7 @@ class Tensor:
         if isinstance(data, Tensor):
             raise TypeError("Tensor(data) takes an array, found a Tensor; use its .data")
         self.data = data if backend.is_array(data) else np.asarray(data)
-        if requires_grad and self.data.dtype.kind != "f":
+        if requires_grad and not backend.is_floating(self.data.dtype):
             raise TypeError(f"only floating-point tensors have gradients, found dtype {self.data.dtype}")
         self.requires_grad = requires_grad
         self.grad = None

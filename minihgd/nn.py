@@ -87,15 +87,18 @@ class Module:
 
     def state_dict(self):
         """name -> NumPy array (not a copy on the CPU) of parameters and buffers, in the library's own layout."""
-        return {name: backend.to_numpy(part.data if isinstance(part, Parameter) else part)
-                for name, _, _, part in self._leaves()}
+        return {name: backend.to_numpy(array) for name, array in self.arrays().items()}
+
+    def arrays(self):
+        """name -> array of parameters and buffers: those that the module computes with, wherever they are."""
+        return {name: part.data if isinstance(part, Parameter) else part for name, _, _, part in self._leaves()}
 
     def load_state_dict(self, arrays):
         """Copy `name -> array` into the parameters and buffers of the same names and shapes.
 
         Raises KeyError for a missing or an unknown name, ValueError for another shape; then nothing was changed.
         """
-        own = {name: part.data if isinstance(part, Parameter) else part for name, _, _, part in self._leaves()}
+        own = self.arrays()
         missing, unknown = sorted(own.keys() - arrays.keys()), sorted(arrays.keys() - own.keys())
         if missing or unknown:
             raise KeyError(f"state: {len(missing)} names are missing ({', '.join(missing[:3])}), "
@@ -138,6 +141,16 @@ class Module:
         for name, module in self.modules():
             if hasattr(module, "rng"):
                 module.rng = np.random.default_rng((zlib.crc32(name.encode()), *numbers))
+
+    def in_group(self, group):
+        """Let the layers that see across a batch know the processes it is shared by; returns the module.
+
+        In training each process gives the model its share of the batch, and the model computes what it would of all.
+        """
+        for _, module in self.modules():
+            if isinstance(module, (BatchNorm2d, Dropout2d)):
+                module.group = group
+        return self
 
     def forward(self, *inputs, **options):
         raise TypeError(f"{type(self).__name__} has no forward")
@@ -210,6 +223,8 @@ class Linear(Module):
 class BatchNorm2d(Module):
     """Batch normalisation of C channels: γ is `weight`, β is `bias`, as PyTorch names them."""
 
+    group = None  # see `Module.in_group`
+
     def __init__(self, channels, momentum=0.1, eps=1e-5):
         self.weight = Parameter(np.ones(channels, np.float32))
         self.bias = Parameter(np.zeros(channels, np.float32))
@@ -220,7 +235,7 @@ class BatchNorm2d(Module):
     def forward(self, x, relu=False, residual=None):
         """x normalised; plus `residual`, negative values zero with `relu`: see `ops.batch_norm`."""
         return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
-                              self.training, self.momentum, self.eps, relu, residual)
+                              self.training, self.momentum, self.eps, relu, residual, self.group)
 
 
 class ReLU(Module):
@@ -253,12 +268,14 @@ class AvgPool2d(Module):
 class Dropout2d(Module):
     """Channel dropout with probability p in training. `Module.reseed` says which channels fall."""
 
+    group = None  # see `Module.in_group`
+
     def __init__(self, p):
         self.p = p
         self.rng = np.random.default_rng(0)
 
     def forward(self, x):
-        return ops.dropout2d(x, self.p, self.training, self.rng)
+        return ops.dropout2d(x, self.p, self.training, self.rng, self.group)
 
 
 def initialise(module, seed):

@@ -7,9 +7,13 @@ minihgd/backend/gpu.py. It is stricter than CuPy where CuPy is silent:
   its arrays, which CuPy would take over;
 - indices out of range raise, where CuPy wraps them;
 - what makes the host wait for the device (`.get()`, float(x), `if x`, a mask's length) is counted in `waits`;
-- reductions give arrays of no axes, not numbers.
+- reductions give arrays of no axes, not numbers;
+- new arrays are full of NaN until they are written.
 
-What it cannot show: kernels, rounding, speed, memory.
+Kernels (`RawModule`) run through cuda_on_cpu.py, which checks them and their arguments; `launches` lists them. Matrix
+products by cuBLAS go through cublas_twin.py, which checks these. bfloat16 is that of ml_dtypes, where it is installed.
+
+What it cannot show: the GPU's rounding, speed, memory.
 """
 
 import contextlib
@@ -19,10 +23,10 @@ import sys
 import types
 
 import numpy as np
+import standin_cuda
+from standin_cuda import launches, waits  # names, in order: of the kernels launched, and of what made the host wait
 
-from minihgd import backend
-
-waits = []  # the names of what made the host wait, in order
+__all__ = ["installed", "launches", "module", "ndarray", "waits"]
 
 
 class ndarray:
@@ -52,10 +56,29 @@ class ndarray:
     def __repr__(self):
         return f"standin({self._host!r})"
 
-    def get(self):
-        """A copy for the host."""
-        waits.append("get")
-        return self._host.copy()
+    def get(self, stream=None, order="C", out=None, blocking=True):
+        """A copy for the host; the host waits for it unless it is told not to."""
+        if blocking:
+            waits.append("get")
+        if out is None:
+            return self._host.copy()
+        if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (self.shape, self.dtype):
+            raise ValueError(f"out: expected a NumPy array of shape {self.shape} and {self.dtype}")
+        out[...] = self._host
+        return out
+
+    def set(self, array, stream=None):
+        """Takes the values of a NumPy array."""
+        if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (self.shape, self.dtype):
+            raise ValueError(f"expected a NumPy array of shape {self.shape} and {self.dtype}")
+        self._host[...] = array
+
+    def fill(self, value):
+        self._host.fill(_bare(value))
+
+    @property
+    def data(self):
+        return standin_cuda.MemoryPointer(self._host)
 
     def item(self):
         waits.append("item")
@@ -132,7 +155,7 @@ def _method(name):
 
 
 for _name in ("reshape", "swapaxes", "transpose", "astype", "copy", "ravel", "sum", "mean", "max", "min", "argmax",
-              "any", "all", "repeat", "take", "put"):
+              "any", "all", "repeat", "take", "put", "view", "squeeze"):
     setattr(ndarray, _name, _method(_name))
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor"):
     for _form in (f"__{_name}__", f"__r{_name}__"):
@@ -150,19 +173,29 @@ for _name in ("shape", "strides", "dtype", "size", "ndim", "nbytes", "flags"):
 
 module = types.ModuleType("cupy", __doc__)
 module.ndarray = ndarray
-for _name in ("arange", "ascontiguousarray", "broadcast_to", "concatenate", "empty", "empty_like", "exp", "full",
+for _name in ("arange", "ascontiguousarray", "broadcast_to", "concatenate", "exp", "full",
               "isfinite", "kron", "log", "matmul", "maximum", "may_share_memory", "minimum", "ones", "ones_like",
               "split", "sqrt", "square", "vdot", "where", "zeros", "zeros_like"):
     setattr(module, _name, _through(getattr(np, _name)))
-for _name in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool_"):
+for _name in ("float16", "float32", "float64", "int32", "int64", "intp", "uint8", "uint16", "bool_"):
     setattr(module, _name, getattr(np, _name))
 module.nan = np.nan
 module.lib = types.SimpleNamespace(
     stride_tricks=types.SimpleNamespace(as_strided=_through(np.lib.stride_tricks.as_strided)))
 module.is_available = lambda: True
-module.cuda = types.SimpleNamespace(
-    runtime=types.SimpleNamespace(getDeviceCount=lambda: 1),
-    Device=lambda number: types.SimpleNamespace(use=lambda: None))
+module.cuda, module.RawModule = standin_cuda.cuda, standin_cuda.RawModule
+module.get_default_memory_pool = module.get_default_pinned_memory_pool = lambda: standin_cuda.pool
+
+
+def empty(shape, dtype=float):
+    """NaN, or the largest or smallest of integers, until something is written."""
+    host = np.empty(shape, dtype)
+    host.reshape(-1).view(np.uint8)[:] = 0xFF
+    return ndarray(host)
+
+
+def empty_like(like, dtype=None):
+    return empty(like.shape, dtype or like.dtype)
 
 
 def asarray(value, dtype=None):
@@ -178,26 +211,35 @@ def nonzero(x):
     return _wrapped(np.nonzero(_bare(x)))
 
 
-module.asarray, module.nonzero = asarray, nonzero
+module.asarray, module.nonzero, module.empty, module.empty_like = asarray, nonzero, empty, empty_like
 
 
 @contextlib.contextmanager
 def installed():
-    """While this lasts, "cuda" is the stand-in; gives the list `waits`, emptied."""
-    before = {name: sys.modules.pop(name, None) for name in ("cupy", "minihgd.backend.gpu")}
-    own = vars(backend).pop("gpu", None)
+    """While this lasts, "cuda" is the stand-in; gives the list `waits`, emptied as all such lists are."""
+    before = _taken_out()
     sys.modules["cupy"] = module
-    waits.clear()
+    standin_cuda.forget()
     try:
         yield waits
     finally:
-        vars(backend).pop("gpu", None)
-        if own is not None:
-            backend.gpu = own
+        _taken_out()
         for name, value in before.items():
-            sys.modules.pop(name, None)
-            if value is not None:
-                sys.modules[name] = value
+            sys.modules[name] = value
+            package, _, last = name.rpartition(".")
+            if package:
+                setattr(sys.modules[package], last, value)
+
+
+def _taken_out():
+    """CuPy and the library's modules that import it as `cp`, {name: module}; they are no longer imported."""
+    cupy = sys.modules.get("cupy")
+    names = [name for name, value in sys.modules.items() if cupy is not None and name.startswith("minihgd.")
+             and getattr(value, "cp", None) is cupy]
+    for name in names:
+        package, _, last = name.rpartition(".")
+        vars(sys.modules[package]).pop(last, None)
+    return {name: sys.modules.pop(name) for name in (*names, "cupy") if name in sys.modules}
 
 
 if __name__ == "__main__":  # python cupy_standin.py SCRIPT ARGUMENTS...: the script, with "cuda" as a device

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FLOORS = ["errors", "files", "backend", "autograd", "ops", "gradcheck", "nn", "models", "weights", "data", "training",
-          "evaluation", "report"]
+FLOORS = ["errors", "files", "backend", "processes", "autograd", "ops", "gradcheck", "nn", "models", "weights", "data",
+          "training", "evaluation", "report"]
 SOURCES = sorted((ROOT / "minihgd").rglob("*.py"))
-ALLOWED = {"numpy", "scipy", "PIL", "cupy", "minihgd"}
+ALLOWED = {"numpy", "scipy", "PIL", "cupy", "cupyx", "ml_dtypes", "mpi4py", "minihgd"}
 
 
 def floor(path):
@@ -50,6 +50,12 @@ def test_imports_point_upwards(path):
                          ids=lambda p: str(p.relative_to(ROOT)))
 def test_only_the_backend_imports_cupy(path):
     assert floor(path) == "backend" or not any(name.startswith("cupy") for name in imports(path))
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if "mpi4py" in p.read_text(encoding="utf-8")],
+                         ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_the_group_of_ranks_imports_mpi(path):
+    assert path.name == "ranks.py" or not any(name.startswith("mpi4py") for name in imports(path))
 
 
 def test_ops_do_not_ask_which_device():

@@ -14,7 +14,9 @@ is written once:
     softmax(z)                            softmax along the rows of a matrix
     relu(x), relu_backward(dy, y)         max(x, 0), and dy where y > 0
     momentum_steps(parameters, ...)       a step of SGD
-    BLOCK, WINDOWS                        how many elements to work on at a time
+    uploads()                             a function that brings arrays to the device, or None
+    BLOCK                                 how many elements to work on at a time
+    windows, pooling, resampling, losses  the same for maps: modules of their own, or one
 
 `conv` (beside this file) builds convolution from `matmul` and views, for both.
 """
@@ -23,6 +25,7 @@ import numpy as np
 
 from ..errors import SettingError
 from . import cpu
+from .precision import wide  # noqa: F401
 
 
 def of(array):
@@ -39,6 +42,21 @@ def of(array):
 def is_array(value):
     """Whether `value` is a NumPy or a CuPy array (CuPy is not imported to find out)."""
     return isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy"
+
+
+def is_floating(dtype):
+    """Whether a dtype holds floating-point numbers: NumPy's own, or bfloat16, which NumPy does not count as such."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def narrow(weight, x):
+    """A weight as products with the maps x take it: in bfloat16 beside such maps, else itself."""
+    return weight.astype(x.dtype) if x.dtype.name == "bfloat16" else weight
+
+
+def widened(x):
+    """An array in float32 where it is in bfloat16, for what has to be computed so; else itself."""
+    return x.astype(wide(x.dtype), copy=False)
 
 
 def module(device):

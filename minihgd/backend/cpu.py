@@ -15,7 +15,6 @@ from .threads import count, each, is_busy
 
 xp = np
 BLOCK = 1 << 18  # elements of a block of rows: in smaller ones threads would meet too often at the interpreter's lock
-WINDOWS = 1 << 19  # elements of a block of gathered windows (see conv.py)
 WAKING = 1 << 22  # multiply-accumulates that a thread does in the time that another takes to wake up
 
 
@@ -33,6 +32,11 @@ def _keep_freed_memory():
 
 
 _keep_freed_memory()
+
+
+def uploads():
+    """Nothing: arrays are where they are computed with."""
+    return None
 
 
 # --- matrix products -------------------------------------------------------------------------------------------
@@ -183,6 +187,26 @@ def normalise_backward(dy, x, mean, y=None):
     return g, *_summed(sums, x)
 
 
+def normaliser(mean, var, gamma, beta, eps):
+    """Rows of C: r = 1/√(var + eps), and the scale γ r and the shift β - γ r mean that normalise."""
+    r = 1 / np.sqrt(var + mean.dtype.type(eps))
+    return r, gamma * r, beta - gamma * r * mean
+
+
+def follow(running_mean, running_var, mean, var, momentum, M):
+    """Move running statistics by `momentum` towards a batch's mean and unbiased variance, in place; M: its rows."""
+    running_mean += momentum * (mean - running_mean)
+    if M > 1:  # a single row has no unbiased variance
+        running_var += momentum * (var * (M / (M - 1)) - running_var)
+
+
+def normaliser_backward(d_beta, d_gamma, gamma, mean, r, M):
+    """The rows a, b, c of C with which dx = a g + b x + c = γ r (g - dβ/M - x̂ dγ/M)."""
+    a = gamma * r
+    b = -a * r * d_gamma / M
+    return a, b, -a * d_beta / M - b * mean
+
+
 def combine(g, x, a, b, c):
     """g M×C, x M×C and the rows a, b, c of C -> a g + b x + c."""
     out = np.empty_like(g)
@@ -221,6 +245,14 @@ def _elementwise(function, *arrays):
     result = out.reshape(-1)
     each(lambda part: function(*(a[part] for a in flat), result[part]), _pieces(out.size, BLOCK))
     return out
+
+
+def pixels(images, scale, shift, reverse, dtype):
+    """Images ...×3 uint8 as x · scale + shift of float32 (rows of 3), the channels turned round first if `reverse`."""
+    x = (images[..., ::-1] if reverse else images).astype(np.float32, order="C")
+    x *= scale
+    x += shift
+    return x.astype(dtype, copy=False)
 
 
 def add(a, b):
@@ -273,3 +305,9 @@ def softmax(z, log_sums=None):
 
     each(block, _blocks(*z.shape))
     return p
+
+
+# --- maps --------------------------------------------------------------------------------------------------------
+# In files of their own, which use what stands above.
+
+from . import losses, pooling, resampling, windows  # noqa: E402, F401

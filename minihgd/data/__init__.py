@@ -11,8 +11,9 @@ from .pascal_context import PascalContext
 from .pascal_voc import PascalVOC
 from .photos import read_photo
 from .sample_scenes import SampleScenes
+from .share import Share
 from .voc_classes import VOC_CLASSES, voc_palette
 
 __all__ = ["ADE20K", "VOC_CLASSES", "VOID", "Batches", "Cached", "CocoAsVOC", "Dataset", "Folder", "PascalContext",
-           "PascalVOC", "SampleScenes", "as_input", "augment", "normalise", "one_by_one", "read_all", "read_image",
-           "read_lines", "read_photo", "voc_palette"]
+           "PascalVOC", "SampleScenes", "Share", "as_input", "augment", "normalise", "one_by_one", "read_all",
+           "read_image", "read_lines", "read_photo", "voc_palette"]

@@ -5,7 +5,8 @@ Threads are enough: decoding and resizing happen in Pillow, which lets other thr
 What a batch holds depends on the seed and the number of its step only, not on the threads or on where a run began:
 so a run that is resumed at step 1000 sees what it would have seen. The samples form one endless stream of epochs, and
 sample g is the (g mod n)-th of the n images in the order drawn for epoch g // n. Step s takes the samples from
-s·batch on, so no batch is ever partial, not even of a data set smaller than a batch.
+s·batch on, so no batch is ever partial, not even of a data set smaller than a batch. Several processes share a batch:
+rank r of P takes the r-th of its P equal parts, and together they see what one would.
 """
 
 import math
@@ -18,7 +19,7 @@ from itertools import count, islice
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, SettingError
 from .augmentation import augment, check_scales, check_whole
 
 # Random streams of one seed are told apart by (seed, purpose, number). All have three parts, since NumPy fills shorter
@@ -31,38 +32,49 @@ class Batches:
 
     dataset: of `len()` images, `[i]` → image H×W×3 uint8 and label H×W uint8. batch: samples a step. crop: side of
     the samples in pixels. seed: whole number, 0 or more. workers: threads. ahead: how many batches are prepared
-    before they are asked for; the stream never holds more than ahead + 1. scales, flip: see `augment`.
+    before they are asked for; the stream never holds more than ahead + 1. scales, flip: see `augment`. rank, size: of
+    the process and of how many, where each takes a part of every batch.
 
         for step, images, labels in Batches(dataset, 16, 512, seed=0).from_step(0, 1000): ...
 
-    Raises DataError for a setting out of range, and for a broken sample, whose id it names.
+    Raises DataError for a setting out of range, and for a broken sample, whose id it names; SettingError for a batch
+    that cannot be divided by the size.
     """
 
-    def __init__(self, dataset, batch, crop, seed, workers=2, ahead=2, scales=(0.5, 2.0), flip=0.5):
+    def __init__(self, dataset, batch, crop, seed, workers=2, ahead=2, scales=(0.5, 2.0), flip=0.5, rank=0, size=1):
         for name, value in (("batch", batch), ("crop", crop), ("workers", workers), ("ahead", ahead)):
             check_whole(name, value, 1)
         check_whole("seed", seed, 0)
         check_scales(scales)
         if len(dataset) == 0:
             raise DataError("Batches: the data set is empty, expected at least one image")
+        if batch % size:
+            raise SettingError(f"batch: found {batch} images a step for {size} processes, expected a multiple of "
+                               f"{size}: each takes as many")
         self.dataset, self.batch, self.crop, self.seed = dataset, batch, crop, seed
         self.workers, self.ahead, self.scales, self.flip = workers, ahead, scales, flip
+        self.rank, self.own = rank, batch // size  # samples of a step that are this process's
+
+    def whole(self):
+        """The same stream with nothing taken by other processes."""
+        return Batches(self.dataset, self.batch, self.crop, self.seed, self.workers, self.ahead, self.scales, self.flip)
 
     def from_step(self, first=0, last=None):
         """Yield (step, images, labels) for the steps first, first + 1, ... up to but not including `last`, if given.
 
-        images: batch×crop×crop×3 uint8, labels: batch×crop×crop uint8 with 255 = void. The threads end when the loop
-        does, however it ends.
+        images: N×crop×crop×3 uint8, labels: N×crop×crop uint8 with 255 = void; N is the batch, or this process's part
+        of it. The threads end when the loop does, however it ends.
         """
         check_whole("first", first, 0)
         steps = count(first) if last is None else range(first, last)
-        numbers = count(first * self.batch) if last is None else range(first * self.batch, last * self.batch)
-        samples = prefetch(self.sample, numbers, self.workers, self.ahead * self.batch)
+        starts = (step * self.batch + self.rank * self.own for step in (count(first) if last is None else steps))
+        numbers = (start + j for start in starts for j in range(self.own))
+        samples = prefetch(self.sample, numbers, self.workers, self.ahead * self.own)
         try:
             for step in steps:
-                images = np.empty((self.batch, self.crop, self.crop, 3), np.uint8)
-                labels = np.empty((self.batch, self.crop, self.crop), np.uint8)
-                for j in range(self.batch):
+                images = np.empty((self.own, self.crop, self.crop, 3), np.uint8)
+                labels = np.empty((self.own, self.crop, self.crop), np.uint8)
+                for j in range(self.own):
                     images[j], labels[j] = next(samples)
                 yield step, images, labels
         finally:

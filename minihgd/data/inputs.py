@@ -7,6 +7,8 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Tensor
+from ..backend import precision
+from ..backend.hosted import Hosted
 from ..errors import SettingError
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB in [0, 1], which most pretrained backbones were trained on
@@ -14,29 +16,30 @@ STD = (0.229, 0.224, 0.225)
 BGR_MEAN = (103.939, 116.779, 123.68)  # of ImageNet's BGR in 0..255, for backbones from Caffe
 
 
+SCALES = {  # kind of input -> scale and shift of the three channels, and whether blue comes first
+    "rgb": (1 / (255 * np.float32(STD)), -(np.float32(MEAN) / np.float32(STD)), False),
+    "bgr": (np.ones(3, np.float32), -np.float32(BGR_MEAN), True),
+}
+
+
 def as_input(model, images):
     """Images N×H×W×3 uint8 as the tensor N×H×W×3 a model takes: normalised, on its device, in its dtype.
 
-    `model.inputs` says how they are normalised; for a model that does not say, they are "rgb".
+    `model.inputs` says how they are normalised; for a model that does not say, they are "rgb". Where bfloat16 is
+    computed with (backend/precision.py), so are they.
     """
     like = model.parameters()[0].data
-    xp = backend.of(like).xp
-    x = normalise(xp.asarray(images), xp, getattr(model, "inputs", "rgb"))
-    return Tensor(x.astype(like.dtype, copy=False))
+    images = images.there if isinstance(images, Hosted) else backend.of(like).xp.asarray(images)
+    return Tensor(normalise(images, getattr(model, "inputs", "rgb"), precision.of_maps(like.dtype)))
 
 
-def normalise(images, xp=np, inputs="rgb"):
-    """uint8 RGB ...×3 in 0..255 to the float32 ...×3 that a backbone takes; `xp` is NumPy or CuPy.
+def normalise(images, inputs="rgb", dtype=np.float32):
+    """uint8 RGB ...×3 in 0..255 to what a backbone takes, ...×3, computed in float32; on the device of `images`.
 
     inputs: "rgb" for RGB with ImageNet's mean 0 and deviation 1; "bgr" for BGR with the mean 0, on the scale of 0..255.
     Raises SettingError for others.
     """
-    if inputs not in ("rgb", "bgr"):
+    if inputs not in SCALES:
         raise SettingError(f'inputs: found {inputs!r}, expected "rgb" or "bgr"')
-    x = xp.asarray(images).astype(xp.float32)  # cast after the copy to the device: a quarter of the bytes to move
-    if inputs == "bgr":
-        return x[..., ::-1] - xp.asarray(BGR_MEAN, dtype=xp.float32)
-    mean, std = xp.asarray(MEAN, dtype=xp.float32), xp.asarray(STD, dtype=xp.float32)
-    x *= 1 / (255 * std)
-    x -= mean / std
-    return x
+    scale, shift, reverse = SCALES[inputs]
+    return backend.of(images).pixels(images, scale, shift, reverse, np.dtype(dtype))

@@ -145,7 +145,7 @@ def holistic(model, image, least=0):
     check_image(image)
     with no_grad():
         inside = model.holistic(as_input(model, at_least(image, least)[None]))
-    maps, codebook, coefficients = (backend.to_numpy(array)[0] for array in inside)
+    maps, codebook, coefficients = (backend.to_numpy(backend.widened(array))[0] for array in inside)
     (height, width), cells = image.shape[:2], lambda side, stride: slice(0, -(-side // stride))
     return inside._replace(maps=maps[cells(height, 32), cells(width, 32)], codebook=codebook,
                            coefficients=coefficients[cells(height, 8), cells(width, 8)])

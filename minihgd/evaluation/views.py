@@ -9,8 +9,8 @@ import numpy as np
 
 from .. import backend
 from ..autograd import no_grad
+from ..backend.resampling import resize_rows
 from ..data import as_input
-from ..ops.bilinear import resize_rows
 
 WHOLE = 1 << 21  # pixels: larger views are seen through windows, where no side of windows is given
 WINDOW = 1024  # the side of those
@@ -66,7 +66,7 @@ class View:
             with no_grad():
                 x = as_input(self.model, pixels[None])
                 x = getattr(self.model, "coarse", self.model)(x).data[0]  # h'×w'×K
-            self.coarse[top, left] = backend.to_numpy(x), pixels.shape[:2]
+            self.coarse[top, left] = backend.to_numpy(backend.widened(x)), pixels.shape[:2]
         return self.coarse[top, left]
 
     def _forget(self, top, line):

@@ -171,7 +171,8 @@ class PaperDecoder(Decoder):
         W = ops.cut(y, 3, 0, n)  # N×H/8×W/8×n
         if self.transfer:
             W = W + ops.conv2d(self.mean(B), self.coefficients.weight)
-        f = ops.assemble(W, Tensor(matmul(C.data.reshape(-1, D), K[:D]).reshape(len(C.data), n, -1)))
+        CK = matmul(C.data.reshape(-1, D), backend.narrow(K[:D], C.data)).reshape(len(C.data), n, -1)  # N×n×classes
+        f = ops.assemble(W, Tensor(CK))
         return f + ops.cut(y, 3, n, y.shape[3])  # N×H/8×W/8×classes
 
     def scale(self, C):

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Op
-from ..backend import conv
+from ..backend import conv, windows
 from ..errors import ShapeError
 
 
@@ -52,7 +52,7 @@ class Conv2d(Op):
         self.dilation = pair(dilation, "dilation", 1)
 
     def _window(self, weight):
-        return conv.Window(tuple(weight[:2]), self.stride, self.padding, self.dilation)
+        return windows.Window(tuple(weight[:2]), self.stride, self.padding, self.dilation)
 
     def shape(self, x, weight, bias=None):
         check_channels("conv2d", x, weight, bias)
@@ -68,6 +68,7 @@ class Conv2d(Op):
     def forward(self, x, weight, bias=None):
         self.shape(x.shape, weight.shape, None if bias is None else bias.shape)
         self.x_shape = x.shape
+        weight = backend.narrow(weight, x)
         # dW needs x, dx needs W: keep a map only if its gradient's partner is wanted.
         self.save(x=x if self.needs[1] else None, weight=weight)
         return add_bias(conv.convolve(x, weight, self._window(weight.shape)), bias)
@@ -95,7 +96,7 @@ class ConvTranspose2d(Op):
             raise ShapeError(f"output_padding: expected less than the stride {self.stride}, found {output_padding}")
 
     def _window(self, weight):
-        return conv.Window(tuple(weight[:2]), self.stride, self.padding)
+        return windows.Window(tuple(weight[:2]), self.stride, self.padding)
 
     def shape(self, x, weight, bias=None):
         check_channels("conv_transpose2d", x, weight, bias)
@@ -110,6 +111,7 @@ class ConvTranspose2d(Op):
 
     def forward(self, x, weight, bias=None):
         shape = self.shape(x.shape, weight.shape, None if bias is None else bias.shape)
+        weight = backend.narrow(weight, x)
         self.save(x=x if self.needs[1] else None, weight=weight)
         # As a convolution from y to x, the kernel has y's channels first.
         return add_bias(conv.convolve_input(x, _swap(weight), self._window(weight.shape), shape), bias)

@@ -3,19 +3,24 @@
 from .. import backend
 from ..autograd import Op
 from ..errors import ShapeError
+from ..processes import Alone
 
 
 class Dropout2d(Op):
-    """x N×H×W×C -> the same shape; each image's channels are zeroed with probability p, or divided by 1 - p."""
+    """x N×H×W×C -> the same shape; each image's channels are zeroed with probability p, or divided by 1 - p.
 
-    def __init__(self, p, rng):
+    group: of the processes that have N images of the batch each; by default there is one, which has them all.
+    """
+
+    def __init__(self, p, rng, group=None):
         if not 0 <= p < 1:
             raise ShapeError(f"dropout2d: p must be at least 0 and below 1, found {p}")
-        self.p, self.rng = p, rng
+        self.p, self.rng, self.group = p, rng, group or Alone()
 
     def forward(self, x):
         # Drawn by NumPy on every device, so that the same seed drops the same channels.
-        kept = self.rng.random((len(x), 1, 1, x.shape[3])) >= self.p
+        images = len(x) * self.group.size  # of the whole batch: each process takes its own rows of one draw
+        kept = self.rng.random((images, 1, 1, x.shape[3]))[self.group.share(images)] >= self.p
         scale = backend.of(x).xp.asarray(kept / (1 - self.p), x.dtype)  # N×1×1×C
         self.save(scale=scale)
         return x * scale
@@ -33,9 +38,9 @@ def plain_dropout2d(x, kept, p):
     return y
 
 
-def dropout2d(x, p, training, rng):
+def dropout2d(x, p, training, rng, group=None):
     """x N×H×W×C with channels zeroed with probability p where `training`; x itself otherwise.
 
-    rng: a numpy.random.Generator. Raises ShapeError for p outside [0, 1).
+    rng: a numpy.random.Generator. group: see Dropout2d. Raises ShapeError for p outside [0, 1).
     """
-    return Dropout2d(p, rng)(x) if training and p else x
+    return Dropout2d(p, rng, group)(x) if training and p else x

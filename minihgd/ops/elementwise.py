@@ -14,7 +14,12 @@ def unbroadcast(gradient, shape):
     extra = gradient.ndim - len(shape)
     axes = tuple(range(extra)) + tuple(
         i + extra for i, size in enumerate(shape) if size == 1 and gradient.shape[i + extra] != 1)
-    return gradient.sum(axis=axes).reshape(shape) if axes else gradient
+    return total(gradient, axes).reshape(shape) if axes else gradient
+
+
+def total(x, axes, keepdims=False):
+    """The sum of x over axes, in its dtype; of bfloat16 it is taken in float32."""
+    return x.sum(axis=axes, keepdims=keepdims, dtype=backend.wide(x.dtype)).astype(x.dtype, copy=False)
 
 
 class Binary(Op):
@@ -126,7 +131,7 @@ def _pair(a, b):
     """A number beside a tensor or an array of floats becomes an array of its dtype, on its device."""
     def like(number, other):
         array = other.data if isinstance(other, Tensor) else other
-        dtype = array.dtype if array.dtype.kind == "f" else None
+        dtype = array.dtype if backend.is_floating(array.dtype) else None
         return backend.of(array).xp.asarray(number, dtype)
 
     numbers = (int, float, np.generic)

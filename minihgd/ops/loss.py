@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Op
+from ..backend.hosted import Hosted
 from ..errors import ShapeError
 
 
@@ -28,16 +29,17 @@ class CrossEntropy(Op):
     def forward(self, logits):
         self.shape(logits.shape)
         xp, classes = backend.of(logits).xp, logits.shape[-1]
-        target, labelled, _ = targets(self.labels.reshape(-1), classes, self.void, xp)  # M, M
-        labelled = xp.nonzero(labelled)[0]
+        target, _ = targets(self.labels, classes, self.void, xp)  # N×H×W
+        target = target.reshape(-1)  # M
+        labelled = xp.nonzero(target >= 0)[0]
         target = target[labelled]
-        z = logits.reshape(-1, classes)  # M×K
+        z = backend.widened(logits).reshape(-1, classes)  # M×K
         log_sums = xp.empty(len(z), z.dtype)
         p = backend.of(z).softmax(z, log_sums)  # M×K
-        self.z_shape = logits.shape
+        self.z_shape, self.dtype = logits.shape, logits.dtype
         self.save(p=p, labelled=labelled, target=target)
         if len(target) == 0:
-            return xp.zeros((), logits.dtype)
+            return xp.zeros((), z.dtype)
         return (log_sums[labelled] - z[labelled, target]).mean()
 
     def backward(self, dy):
@@ -48,22 +50,24 @@ class CrossEntropy(Op):
         weight[labelled] = share
         dz = p * weight
         dz[labelled, target] -= share  # each pixel appears once
-        return dz.reshape(self.z_shape)
+        return dz.reshape(self.z_shape).astype(self.dtype, copy=False)
 
 
 def targets(labels, classes, void, xp):
-    """Labels as (class numbers, 0 where void; whether labelled; how many are), the arrays xp's.
+    """Labels as class numbers, an array of xp's, -1 where void; and how many are not.
 
     What is asked of labels is asked where they are: a GPU is not waited for while they are on the host. Raises
     ShapeError for a label that is no class.
     """
+    there, labels = (labels.there, labels.host) if isinstance(labels, Hosted) else (labels, labels)
     own = backend.of(labels).xp
     labelled = labels != void
-    target = own.where(labelled, labels, 0)
-    if target.size and not 0 <= int(target.min()) <= int(target.max()) < classes:
+    found = own.where(labelled, labels, 0)
+    if found.size and not 0 <= int(found.min()) <= int(found.max()) < classes:
         raise ShapeError(f"cross_entropy: labels lie between 0 and {classes - 1} or are {void} (void); "
-                         f"found {int(target.min())} to {int(target.max())}")
-    return xp.asarray(target).astype(int), xp.asarray(labelled), int(labelled.sum())
+                         f"found {int(found.min())} to {int(found.max())}")
+    there = xp.asarray(there)  # a quarter of the bytes that int32 would be
+    return xp.where(there == void, -1, there.astype(xp.int32)), int(labelled.sum())
 
 
 def plain_cross_entropy(logits, labels, void=255):

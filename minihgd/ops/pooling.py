@@ -5,13 +5,11 @@ several pixels tie, the first of the window (row by row) takes it all, as in PyT
 everywhere: it passes 1/size of the gradient to each pixel.
 """
 
-import itertools
-
 import numpy as np
 
 from .. import backend
 from ..autograd import Op
-from ..backend import conv
+from ..backend import windows
 from ..errors import ShapeError
 from .convolution import pair
 
@@ -25,7 +23,7 @@ class Pool(Op):
         self.padding = pair(padding, "padding", 0)
         if any(2 * p > k for p, k in zip(self.padding, self.size, strict=True)):
             raise ShapeError(f"padding: expected at most half of the window {self.size}, found {padding}")
-        self.window = conv.Window(self.size, self.stride, self.padding)
+        self.window = windows.Window(self.size, self.stride, self.padding)
 
     def shape(self, x):
         size = tuple(self.window.output(x[1 + axis], axis) for axis in (0, 1)) if len(x) == 4 else (0, 0)
@@ -33,83 +31,19 @@ class Pool(Op):
             raise ShapeError(f"pooling: a {self.size} window with padding {self.padding} does not fit into x {x}")
         return (x[0],) + size + (x[3],)
 
-    def _each(self, block, target):
-        """block((images, lines)) for blocks that cover the map `target`."""
-        primitives, columns = backend.of(target), target.shape[3]
-        primitives.each(block, conv.line_blocks(target.shape, columns, primitives))
-
-    def _read(self, x, outputs, fill):
-        """What the windows of some output lines (a slice) read of x, with the padding: s×N×lines×⌈Wp/s⌉×C.
-
-        s is the horizontal stride, and columns p, p + s, p + 2s, … stand together as number p: so the pixels that
-        neighbouring windows see at one place lie side by side, and long runs of memory are compared or added at once.
-        """
-        step, _, height, width, _ = self._read_shape(x.shape, outputs)
-        first, pw = self.window.lines(outputs).start, self.padding[1]
-        X = conv.excerpt(x, slice(first, first + height), slice(-pw, step * width - pw), fill)
-        X = X.reshape(X.shape[:2] + (width, step, x.shape[3]))
-        return backend.of(x).xp.ascontiguousarray(X.transpose(3, 0, 1, 2, 4))
-
-    def _read_shape(self, x, outputs):
-        """The shape of what `_read` returns, for a map of shape x."""
-        step, lines = self.window.stride[1], self.window.lines(outputs)
-        width = -(-(step * (self.shape(x)[2] - 1) + self.size[1]) // step)
-        return step, x[0], lines.stop - lines.start, width, x[3]
-
-    def _taps(self, height, width):
-        """For each pixel of a window, its place in what `_read` returns, for height×width windows."""
-        (kh, kw), (sh, sw) = self.size, self.window.stride
-        for i, j in itertools.product(range(kh), range(kw)) if height else ():
-            yield (j % sw, slice(None), slice(i, i + sh * (height - 1) + 1, sh), slice(j // sw, j // sw + width))
-
-    def _write(self, dx, dX, where, outputs):
-        """The adjoint of `_read` for the images and lines of `where`: dX, laid over `outputs`, into dx."""
-        (images, lines), first = where, self.window.lines(outputs).start
-        step, pw = len(dX), self.padding[1]
-        for p, columns in enumerate(dX):
-            skipped = -(-(pw - p) // step) if pw > p else 0  # of these columns, those left of the map
-            start = p + step * skipped - pw
-            out = dx[images, lines, start::step]
-            out[...] = conv.excerpt(columns, slice(lines.start - first, lines.stop - first),
-                                    slice(skipped, skipped + out.shape[2]))
-
 
 class MaxPool2d(Pool):
     """The largest value of each window; the padding never wins."""
 
     def forward(self, x):
-        y = backend.of(x).xp.empty(self.shape(x.shape), x.dtype)
-
-        def block(where):
-            images, lines = where
-            X, out = self._read(x[images], lines, -np.inf), y[images, lines]
-            first, *others = self._taps(*out.shape[1:3])
-            out[...] = X[first]
-            for tap in others:
-                backend.of(x).xp.maximum(out, X[tap], out=out)
-
-        self._each(block, y)
+        _, height, width, _ = self.shape(x.shape)
+        y = backend.of(x).pooling.max_pool(x, self.window, height, width)
         self.save(x=x, y=y)
         return y
 
     def backward(self, dy):
         x, y = self.saved("x", "y")
-        xp, dx = backend.of(dy).xp, backend.of(dy).xp.empty_like(x)
-
-        def block(where):
-            images, lines = where
-            outputs = self.window.outputs(lines, y.shape[1])  # all that reach these lines
-            X, best, some = self._read(x[images], outputs, -np.inf), y[images, outputs], dy[images, outputs]
-            dX, open_windows = xp.zeros_like(X), xp.ones(best.shape, bool)  # whose winner has not been met yet
-            for tap in self._taps(*best.shape[1:3]):
-                wins = X[tap] == best
-                wins &= open_windows
-                dX[tap] += some * wins
-                open_windows ^= wins
-            self._write(dx, dX, where, outputs)
-
-        self._each(block, dx)
-        return dx
+        return backend.of(dy).pooling.max_pool_backward(dy, x, y, self.window)
 
 
 class AvgPool2d(Pool):
@@ -137,47 +71,28 @@ class AvgPool2d(Pool):
     def shape(self, x):
         return super().shape(self._extended(x))
 
-    def _sizes(self, shape, dtype):
-        """How many pixels each window averages, overhang left out: Ho×Wo×1."""
-        _, height, width, _ = self.shape(shape)
+    def _sizes(self, x):
+        """How many pixels each window averages: the size, or where windows hang over Ho×Wo×1, on the device of x."""
+        if not any(self._overhang(self.x_shape)):
+            return self.size[0] * self.size[1]
+        _, height, width, _ = self.shape(self.x_shape)
         counts = []
         for axis, outputs in enumerate((height, width)):
-            end = shape[1 + axis] + 2 * self.padding[axis]
+            end = self.x_shape[1 + axis] + 2 * self.padding[axis]
             starts = np.arange(outputs) * self.stride[axis]
             counts.append(np.minimum(starts + self.size[axis], end) - starts)
-        return np.multiply.outer(*counts)[:, :, None].astype(dtype)
+        return backend.of(x).xp.asarray(np.multiply.outer(*counts)[:, :, None], x.dtype)
 
     def forward(self, x):
         self.x_shape = x.shape
-        y = backend.of(x).xp.empty(self.shape(x.shape), x.dtype)
-        sizes = backend.of(x).xp.asarray(self._sizes(x.shape, x.dtype))  # Ho×Wo×1
-
-        def block(where):
-            images, lines = where
-            X, out = self._read(x[images], lines, 0), y[images, lines]
-            out[...] = 0
-            for tap in self._taps(*out.shape[1:3]):
-                out += X[tap]
-            out /= sizes[lines]
-
-        self._each(block, y)
+        _, height, width, _ = self.shape(x.shape)
+        y = backend.of(x).pooling.sum_pool(x, self.window, height, width)
+        y /= self._sizes(x)
         return y
 
     def backward(self, dy):
-        xp = backend.of(dy).xp
-        dx, sizes = xp.empty(self.x_shape, dy.dtype), xp.asarray(self._sizes(self.x_shape, dy.dtype))  # Ho×Wo×1
-
-        def block(where):
-            images, lines = where
-            outputs = self.window.outputs(lines, dy.shape[1])  # all that reach these lines
-            share = dy[images, outputs] / sizes[outputs]
-            dX = xp.zeros(self._read_shape(dx[images].shape, outputs), dx.dtype)
-            for tap in self._taps(*share.shape[1:3]):
-                dX[tap] += share
-            self._write(dx, dX, where, outputs)
-
-        self._each(block, dx)
-        return dx
+        share = dy / self._sizes(dy)  # N×Ho×Wo×C
+        return backend.of(dy).pooling.sum_pool_backward(share, self.window, *self.x_shape[1:3])
 
 
 def _plain_pool(x, size, stride, padding, fill, reduce):

@@ -7,6 +7,7 @@ import numpy as np
 from .. import backend
 from ..autograd import Op
 from ..errors import ShapeError
+from .elementwise import total
 
 
 class Reshape(Op):
@@ -110,7 +111,7 @@ class Sum(Op):
 
     def forward(self, x):
         self.old_shape = x.shape
-        return backend.of(x).xp.asarray(x.sum(axis=self._axes(x.ndim), keepdims=self.keepdims))
+        return backend.of(x).xp.asarray(total(x, self._axes(x.ndim), self.keepdims))
 
     def backward(self, dy):
         axes = self._axes(len(self.old_shape))

@@ -19,7 +19,7 @@ from ..errors import ShapeError
 def softmax_over_pixels(attention):
     """N×h×w×n -> N×hw×n: equation (1), every column positive and adding up to one."""
     xp = backend.of(attention).xp
-    A = attention.reshape(len(attention), -1, attention.shape[-1])  # N×hw×n
+    A = backend.widened(attention).reshape(len(attention), -1, attention.shape[-1])  # N×hw×n
     A = xp.exp(A - A.max(axis=1, keepdims=True))  # at most 1: no overflow, and the ratio is the same
     return A / A.sum(axis=1, keepdims=True)
 
@@ -38,7 +38,7 @@ class SoftmaxPool(Op):
     def forward(self, attention, base):
         self.shape(attention.shape, base.shape)
         self.shapes = attention.shape, base.shape
-        A = softmax_over_pixels(attention)  # N×hw×n
+        A = softmax_over_pixels(attention).astype(base.dtype, copy=False)  # N×hw×n
         B = base.reshape(len(base), -1, base.shape[-1])  # N×hw×D
         self.save(A=A, B=B)
         return backend.of(A).matmul(A, B, transpose_a=True)  # N×n×D
@@ -50,8 +50,9 @@ class SoftmaxPool(Op):
         if not self.needs[0]:
             return None, dB
         dA = matmul(B, dC, transpose_b=True)  # N×hw×n
+        A, dA = backend.widened(A), backend.widened(dA)
         dA = A * (dA - (A * dA).sum(axis=1, keepdims=True))  # through the softmax
-        return dA.reshape(self.shapes[0]), dB
+        return dA.reshape(self.shapes[0]).astype(dC.dtype, copy=False), dB
 
 
 def plain_softmax_pool(attention, base):

@@ -47,3 +47,16 @@ class Log:
         """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()
+
+
+class NoLog:
+    """Of a process whose rows another one writes: nothing ever lacks here."""
+
+    def write(self, *values):
+        pass
+
+    def has(self, step):
+        return True
+
+    def close(self):
+        pass

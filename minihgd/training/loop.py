@@ -3,9 +3,14 @@
 Everything random in a step — the batch, its augmentation, dropout — depends on the seed and the step's number only,
 and a checkpoint holds the rest: weights, running statistics, velocities, the step. So a run that was stopped, or
 killed, goes on from its last checkpoint as if nothing had happened.
+
+Several processes run the same loop, each on its share of every batch, and compute what one would of the whole batch:
+labelled pixels are counted, gradients and statistics added up over all (see processes/). Rank 0 writes the folder. What
+decides where the loop goes, they agree on: a signal that one of them got, what the clock says, what rank 0 finds there.
 """
 
 import contextlib
+import functools
 import glob
 import math
 import os
@@ -17,15 +22,18 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..data import Batches, as_input
-from ..errors import CheckpointError, DivergedError, SettingError
+from .. import backend
+from ..data import VOID, Batches, as_input
+from ..errors import CheckpointError, DivergedError, SettingError, TrainingError
+from ..processes import Alone
 from . import checkpoint
 from .claim import claimed
-from .log import Log
+from .log import Log, NoLog
 from .progress import Progress
 from .schedule import poly
 from .sgd import SGD
 
+READ_EVERY = 20  # steps: to read a loss a program waits for the GPU, which then waits for the program
 MOST_EPOCHS, MOST_SCALE = 1_000_000, 100  # beyond them is a slip of the keys
 
 
@@ -75,21 +83,26 @@ class Run:
     `evaluation.csv` (step, epoch, pixel_accuracy, mean_iou). about: JSON values that say which model and data this is;
     a checkpoint with others is refused. evaluate: a function of the model that returns a Score, or None; called every
     `evaluate_every` epochs, when the checkpoint is written too (and every `save_minutes`).
+
+    group: of the processes that train together (see `processes.joined`). Each of them makes the same Run; the model's
+    loss is a mean over the labelled pixels, and `evaluate` returns the Score of the rank's share of the images
+    (`data.Share`). With any number of processes a run gives the same results and goes on from the same checkpoints.
     """
 
     def __init__(self, model, dataset, settings, folder, about=None, evaluate=None, evaluate_every=1, workers=2,
-                 save_minutes=10, out=None):
+                 save_minutes=10, out=None, group=None):
         self.model, self.dataset, self.settings, self.folder = model, dataset, settings, str(folder)
         self.about = {**(about or {}), "settings": _plain(asdict(settings)),
                       "images": [len(dataset), zlib.crc32("\n".join(dataset.ids).encode(errors="surrogateescape"))]}
         self.evaluate, self.evaluate_every, self.save_minutes, self.out = evaluate, evaluate_every, save_minutes, out
-        self.optimiser = SGD(model, settings.momentum, settings.weight_decay, {"decoder.": settings.decoder_factor},
-                             settings.clip)
+        self.group = group or Alone()
+        self.optimiser = SGD(model.in_group(self.group), settings.momentum, settings.weight_decay,
+                             {"decoder.": settings.decoder_factor}, settings.clip, self.group)
         if not evaluate_every > 0:
             raise SettingError(f"evaluate_every: expected more than 0, found {evaluate_every}")
         self.steps, self.done = settings.steps(len(dataset)), 0
         self.batches = Batches(dataset, settings.batch, settings.crop, settings.seed, workers,
-                               scales=settings.scales, flip=settings.flip)
+                               scales=settings.scales, flip=settings.flip, rank=self.group.rank, size=self.group.size)
         self.score = None
 
     @property
@@ -99,7 +112,16 @@ class Run:
 
     def resume(self):
         """Go back to the folder's checkpoint. Raises CheckpointError if it is missing, broken or another run's."""
-        self.done = checkpoint.restore(self.path, self.model, self.optimiser, self.about)
+        if self.group.rank == 0:
+            self.done = checkpoint.restore(self.path, self.model, self.optimiser, self.about)
+        self._follow()
+
+    def _follow(self):
+        """All ranks are where rank 0 is: in the step, the weights, the running statistics and the velocities."""
+        if self.group.size > 1:
+            self.done = int(self.group.broadcast(np.array(self.done)))
+            for array in (*self.model.arrays().values(), *self.optimiser.velocity.values()):
+                self.group.broadcast(array)
 
     def train(self):
         """Train to the last step. True when it was reached, False when Ctrl-C or SIGTERM asked to stop before.
@@ -108,70 +130,136 @@ class Run:
         checkpoint stays), TrainingError where another process is writing in the folder, CheckpointError where it
         holds another run.
         """
-        with claimed(self.folder), StopRequest() as stop:
-            return self._train_here(stop)
+        writes = self.group.rank == 0
+        with claimed(self.folder) if writes else contextlib.nullcontext(), StopRequest() as stop:
+            logs = self._open_folder() if writes else (NoLog(), NoLog())
+            self._follow()
+            self.progress = Progress(self.steps, self.settings.batch, self.done, self.out)
+            with contextlib.closing(logs[0]), contextlib.closing(logs[1]):
+                return self._train(*logs, stop)
 
-    def _train_here(self, stop):
+    def _open_folder(self):
+        """The logs of steps and of evaluations. Raises CheckpointError where there is another run already."""
         if not self.done and os.path.exists(self.path):
             raise CheckpointError(f"{self.path}: the folder already holds a run; resume it, choose another folder, "
                                   "or delete it")
         for left in glob.glob(f"{glob.escape(self.path)}.*.part"):  # by a run that was killed
             os.remove(left)
-        steps_log = Log(os.path.join(self.folder, "steps.csv"),
-                        ["step", "loss", "lr", "images_per_second"], self.done)
-        scores_log = Log(os.path.join(self.folder, "evaluation.csv"),
-                         ["step", "epoch", "pixel_accuracy", "mean_iou"], self.done)
-        self.progress = Progress(self.steps, self.settings.batch, self.done, self.out)
-        with contextlib.closing(steps_log), contextlib.closing(scores_log):
-            return self._train(steps_log, scores_log, stop)
+        return (Log(os.path.join(self.folder, "steps.csv"),
+                    ["step", "loss", "lr", "images_per_second"], self.done),
+                Log(os.path.join(self.folder, "evaluation.csv"),
+                    ["step", "epoch", "pixel_accuracy", "mean_iou"], self.done))
 
     def _train(self, steps_log, scores_log, stop):
         self.model.train()
-        if self.done and self._evaluation_due() and not scores_log.has(self.done):
-            self._evaluate(scores_log, stop)  # the run was stopped before it, or in it
-            if stop.requested:
-                return self._stopped()
-        saved = time.monotonic()
+        missed = bool(self.done) and self._evaluation_due() and not scores_log.has(self.done)
+        if self._agreed(missed) and self._evaluate(scores_log, stop):  # the run was stopped before it, or in it
+            return self._stopped()
+        saved, unread, like = time.monotonic(), [], self.model.parameters()[0].data
+        every, step_on = 1, self.step
+        if not isinstance(like, np.ndarray):
+            every, step_on = READ_EVERY, functools.partial(self._step, read=False)
         with contextlib.closing(self.batches.from_step(self.done, self.steps)) as batches:
-            for step, images, labels in batches:
+            for step, images, labels in uploaded(batches, like):
                 lr = poly(step, self.steps, self.settings.lr, self.settings.power)
-                loss = self.step(step, images, labels, lr)
+                loss = step_on(step, images, labels, lr)
                 self.done = step + 1
-                rate = self.progress.step(self.done, loss, lr)
-                steps_log.write(self.done, f"{loss:.6g}", f"{lr:.6g}", f"{rate:.2f}")
-                if stop.requested or self._evaluation_due() or time.monotonic() - saved > 60 * self.save_minutes:
+                unread.append((self.done, lr, loss))
+                late, stopping = time.monotonic() - saved > 60 * self.save_minutes, stop.requested
+                late, stopping = self.group.any(late, stopping)
+                due = stopping or self._evaluation_due() or late
+                if due or len(unread) == every:
+                    self._log(steps_log, unread)
+                    unread = []
+                if due:
                     self.save()
                     saved = time.monotonic()
-                if self._evaluation_due() and not stop.requested:
-                    self._evaluate(scores_log, stop)
-                if stop.requested:
+                if self._evaluation_due() and not stopping:
+                    stopping = self._evaluate(scores_log, stop)
+                if stopping:
                     return self._stopped()
         return True
+
+    def _log(self, log, unread):
+        """Log steps: (number, learning rate, loss) each, the losses as `step` returns them."""
+        losses = [loss for _, _, loss in unread]
+        if not isinstance(losses[0], float):
+            losses = self._read(losses, unread)
+        done, lr, _ = unread[-1]
+        rate = self.progress.step(done, losses[-1], lr)
+        for (number, lr, _), loss in zip(unread, losses, strict=True):
+            log.write(number, f"{loss:.6g}", f"{lr:.6g}", f"{rate:.2f}")
+
+    def _read(self, parts, steps):
+        """The losses of whole batches, floats, from this rank's parts. Raises DivergedError for one that is not finite.
+
+        steps: (number, learning rate, …) of each.
+        """
+        own = backend.to_numpy(backend.of(parts[0]).xp.concatenate([part.reshape(1) for part in parts]))
+        losses = self.group.all_reduce_sum(own.astype(np.float64)).tolist()
+        for loss, (number, lr, *_) in zip(losses, steps, strict=True):
+            if not np.isfinite(loss):
+                raise DivergedError(f"the loss is {loss} at step {number}, learning rate {lr:.6g}; {self._kept()}")
+        return losses
+
+    def _agreed(self, flag):
+        return self.group.any(flag)[0]
 
     def _stopped(self):
         self.progress.say(f"stopped after step {self.done} of {self.steps}; saved {self.path}")
         return False
 
     def step(self, step, images, labels, lr):
-        """One step on images N×h×w×3 uint8 and labels N×h×w; returns the loss, a float."""
+        """One step on images N×h×w×3 uint8 and labels N×h×w, this rank's; returns the loss of the whole batch, a float.
+
+        Raises DivergedError for one that is not finite, before anything has moved.
+        """
+        return self._step(step, images, labels, lr, read=True)
+
+    def _step(self, step, images, labels, lr, read):
+        """The loss as `step` returns it or, unread, this rank's part of it, which a GPU need not have computed yet.
+
+        A rank's loss and gradient are means over its own labelled pixels; its share of those makes them parts of sums.
+        """
         self.model.reseed(self.settings.seed, step)
         x = as_input(self.model, images)  # N×h×w×3
+        share = self._labelled_share(labels)
         loss = self.model.loss(x, labels)
-        value = float(loss.data)
-        if not np.isfinite(value):
-            raise DivergedError(f"the loss is {value} at step {step + 1}, learning rate {lr:.6g}; {self._kept()}")
+        part = loss.data if share == 1 else loss.data * share
+        if read:
+            part, = self._read([part], [(step + 1, lr)])
         if loss.requires_grad:
-            loss.backward()
+            loss.backward(share)
         self.optimiser.step(lr)
-        return value
+        return part
+
+    def _labelled_share(self, labels):
+        """The labelled pixels of this rank's part of the batch, over those of the whole."""
+        if self.group.size == 1:
+            return 1.0
+        own = np.count_nonzero(getattr(labels, "host", labels) != VOID)  # the host's, where a GPU has a copy
+        return own / max(1, int(self.group.all_reduce_sum(np.array(own))))
 
     def save(self):
         """Write the checkpoint of the steps done. Raises DivergedError for one that no run could go on from."""
         weights, velocity = self.model.state_dict(), self.optimiser.state_dict()
+        self._check_alike(weights)
         for name, array in [*weights.items(), *velocity.items()]:
             if not np.isfinite(array).all():
                 raise DivergedError(f"{name} is no longer finite after step {self.done}; {self._kept()}")
-        checkpoint.save(self.path, checkpoint.Checkpoint(self.done, weights, velocity, self.about))
+        if self.group.rank == 0:
+            checkpoint.save(self.path, checkpoint.Checkpoint(self.done, weights, velocity, self.about))
+
+    def _check_alike(self, weights):
+        """Raise TrainingError where the ranks no longer have the same weights: they would not train one model."""
+        if self.group.size > 1:
+            mark = 0
+            for array in weights.values():
+                mark = zlib.crc32(np.ascontiguousarray(array), mark)
+            marks = self.group.all_gather(np.array([mark]))[:, 0].tolist()
+            if len(set(marks)) > 1:
+                raise TrainingError(f"the weights are no longer the same on all {self.group.size} processes after step "
+                                    f"{self.done}; {self._kept()}")
 
     def _kept(self):
         if os.path.exists(self.path):
@@ -185,19 +273,45 @@ class Run:
         return after > before or self.done == self.steps
 
     def _evaluate(self, log, stop):
+        """Score the model and log it. Whether the run is to stop; then there may be no score."""
         if self.evaluate is None:
-            return
-        started, self.score = time.monotonic(), None
-        try:
-            with stop.at_once():
-                self.score = self.evaluate(self.model)
-        except KeyboardInterrupt:
-            return
+            return self._agreed(stop.requested)
+        started, self.score, whole = time.monotonic(), None, False
+        with contextlib.suppress(KeyboardInterrupt), stop.at_once():
+            score, whole = self.evaluate(self.model), True
+        if self._agreed(not whole):
+            return True
+        self.score = self._of_all_shares(score)
         epoch = round(self.done * self.settings.batch / len(self.dataset), 2)
         accuracy, iou = self.score.pixel_accuracy, self.score.mean_iou
         log.write(self.done, epoch, f"{accuracy:.4f}", f"{iou:.4f}")
         self.progress.say(f"epoch {epoch:g}: pixel accuracy {accuracy:.3f}, mIoU {iou:.3f}")
         self.progress.pause(time.monotonic() - started)
+        return self._agreed(stop.requested)
+
+    def measure(self):
+        """The Score of the model as it is, over all images."""
+        return self._of_all_shares(self.evaluate(self.model))
+
+    def _of_all_shares(self, score):
+        self.group.all_reduce_sum(score.confusion)
+        return score
+
+
+def uploaded(batches, like):
+    """(step, images, labels) of batches, each on its way to the device of `like` while the one before is used."""
+    images_there, labels_there = (backend.of(like).uploads() for _ in range(2))
+    if images_there is None:
+        yield from batches
+        return
+    last = None
+    for step, images, labels in batches:
+        coming = step, images_there(images), labels_there(labels)
+        if last:
+            yield last
+        last = coming
+    if last:
+        yield last
 
 
 class StopRequest:

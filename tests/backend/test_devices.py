@@ -4,34 +4,23 @@ What NumPy arrays give is the measure. The stand-in (tests/cupy_standin.py) refu
 would make the host wait for the device.
 """
 
-import contextlib
-import importlib.util
 import sys
 
 import cupy_standin
 import numpy as np
 import pytest
 from helpers import apart, random, set_to
+from on_device import KINDS, device, needs_bfloat16, needs_compiler
 
 from minihgd import Tensor, backend, data, evaluation, models, ops, training
-from minihgd.backend import conv
-from minihgd.errors import SettingError
+from minihgd.backend import conv, precision, windows
+from minihgd.errors import DivergedError, SettingError
 
 
-def without_gpu():
-    """Why there is no real CuPy to run on; empty where there is one."""
-    if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed"
-    import cupy
-
-    return "" if cupy.is_available() else "CuPy finds no GPU"
-
-
-@pytest.fixture(params=["standin", pytest.param("cuda", marks=pytest.mark.skipif(
-    bool(without_gpu()), reason=f"needs a GPU: {without_gpu()}"))])
+@pytest.fixture(params=KINDS)
 def waits(request):
     """A list of what made the host wait for the device "cuda"; None on a real GPU, which does not say."""
-    with cupy_standin.installed() if request.param == "standin" else contextlib.nullcontext() as counted:
+    with device(request.param) as counted:
         yield counted
 
 
@@ -80,16 +69,16 @@ CASES = {  # op -> functions of tensors, and the arrays they are given
 
 
 def zeros(like, n):
-    return backend.of(like.data).xp.zeros(n)
+    return backend.of(like.data).xp.zeros(n, backend.wide(like.dtype))
 
 
-def values_and_gradients(function, arrays, device):
+def values_and_gradients(function, arrays, device, dtype=np.float64):
     """The value, and the gradient with respect to each array, as NumPy arrays."""
     tensors = [Tensor(backend.to_device(a.copy(), device), requires_grad=True) for a in arrays]
     y = function(*tensors)
-    y.backward(backend.to_device(np.asarray(random(*y.shape, seed=9)), device))
+    y.backward(backend.to_device(np.asarray(random(*y.shape, seed=9)).astype(dtype), device))
     results = [y.data, *(t.grad for t in tensors)]
-    assert all(type(a) is type(tensors[0].data) and a.dtype == np.float64 for a in results)
+    assert all(type(a) is type(tensors[0].data) and a.dtype == dtype for a in results)
     return [backend.to_numpy(a) for a in results]
 
 
@@ -113,11 +102,50 @@ def agree(function, arrays):
                                   "upsampled_cross_entropy"])
 def test_the_same_in_small_blocks(name, waits):
     """Maps that are larger than a block: sums over blocks, and kernels that are transposed tap by tap."""
-    with set_to(conv, PIXELS=1, LARGE=0), set_to(backend.module("cuda"), WINDOWS=1, BLOCK=1):
+    gpu = backend.module("cuda")
+    with set_to(windows, PIXELS=1), set_to(conv, LARGE=0), set_to(gpu.windows, WINDOWS=1), set_to(gpu, BLOCK=1):
         for function, arrays in CASES[name]:
             agree(function, arrays)
 
 
+WEIGHTS = {"conv2d": (1, 2), "conv_transpose2d": (1, 2), "batch_norm": (1, 2)}  # inputs that stay float32
+MULTIPLY = ("matmul", "conv2d", "conv_transpose2d", "softmax_pool", "assemble")  # in a matrix product
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"dropout2d"}))
+def test_an_op_in_bfloat16(name, waits):
+    """Maps, and their gradients, in bfloat16; weights, their gradients and losses in float32: to two digits."""
+    for function, arrays in CASES[name]:
+        weights = WEIGHTS.get(name, ())
+        rounded = [a if i in weights else a.astype(precision.bfloat16()).astype(float) for i, a in enumerate(arrays)]
+        expected = values_and_gradients(function, rounded, "cpu")
+        tensors = [Tensor(backend.to_device(a.astype(np.float32 if i in weights else precision.bfloat16()), "cuda"),
+                          requires_grad=True) for i, a in enumerate(arrays)]
+        y = function(*tensors)
+        y.backward(backend.to_device(np.asarray(random(*y.shape, seed=9)).astype(y.dtype), "cuda"))
+        for i, (found, right) in enumerate(zip([y.data, *(t.grad for t in tensors)], expected, strict=True)):
+            wide = i - 1 in weights or (i == 0 and y.shape == () and "entropy" in name)
+            assert found.dtype == (np.float32 if wide else precision.bfloat16())
+            error = np.abs(backend.to_numpy(found).astype(float) - right).max() / max(1, np.abs(right).max())
+            assert error <= 0.008  # two units of bfloat16's last digit
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_an_op_in_tf32(name, waits):
+    """The factors of matrix products have 10 bits; all else is float32."""
+    for function, arrays in CASES[name]:
+        expected, errors = values_and_gradients(function, arrays, "cpu"), []
+        for kind in ("float32", "tf32"):
+            with precision.computing(kind):
+                found = values_and_gradients(function, [a.astype(np.float32) for a in arrays], "cuda", np.float32)
+            errors.append(max(np.abs(one - right).max() / max(1, np.abs(right).max())
+                              for one, right in zip(found, expected, strict=True)))
+        assert errors[0] <= 2e-6
+        assert 1e-5 < errors[1] <= 3e-3 if name in MULTIPLY else errors[1] <= 2e-6
+
+
+@needs_compiler
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"cross_entropy"}))
 def test_an_op_does_not_wait_for_the_device(name):
     with cupy_standin.installed() as waits:
@@ -139,17 +167,17 @@ NETWORKS = [("efficientfcn", dict(form="paper", codewords=4, codeword_channels=6
 def test_steps_give_what_they_give_on_numpy(name, options, recompute, waits, tmp_path):
     """Losses, weights and running statistics of four steps with clipping, then a prediction; one wait to a step."""
     results = {}
-    for device in ("cpu", "cuda"):
-        model = models.build(name, "resnet18", 3, recompute=recompute, **SMALL, **options).to(device, np.float64)
+    for place in ("cpu", "cuda"):
+        model = models.build(name, "resnet18", 3, recompute=recompute, **SMALL, **options).to(place, np.float64)
         run = training.Run(model, Noise(), training.Settings(epochs=2, batch=2, crop=48, lr=0.01, clip=0.1), tmp_path)
         model.train()
         if waits is not None:
             waits.clear()
         losses = [run.step(step, images, labels, 0.01) for step, images, labels in run.batches.from_step(0, 4)]
-        if waits and device == "cuda":
-            assert waits == ["float"] * 4  # the loss is read
+        if waits and place == "cuda":
+            assert waits == ["get"] * 4  # the loss is read
         p = evaluation.predict(model.eval(), Noise()[0][0])
-        results[device] = [np.array(losses), p, *model.state_dict().values(), *run.optimiser.state_dict().values()]
+        results[place] = [np.array(losses), p, *model.state_dict().values(), *run.optimiser.state_dict().values()]
     for found, right in zip(results["cuda"], results["cpu"], strict=True):
         assert np.abs(found - right).max() <= 1e-9 * max(1, np.abs(right).max())
 
@@ -175,8 +203,10 @@ def test_a_run_on_the_device_is_resumed(waits, tmp_path):
             if len(stops) == 2 and stop is None:
                 run.resume()
             if stop:
-                step = run.step
-                run.step = lambda number, *rest, step=step, stop=stop: step(number, *rest) if number < stop else 1 / 0
+                def until(number, *rest, step=run._step, stop=stop, **read):
+                    return step(number, *rest, **read) if number < stop else 1 / 0
+
+                run._step = until
                 with pytest.raises(ZeroDivisionError):
                     run.train()
             else:
@@ -185,6 +215,55 @@ def test_a_run_on_the_device_is_resumed(waits, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(finals[0].values(), finals[1].values(), strict=True))
 
 
+def small_run(device, folder, **settings):
+    model = models.build("efficientfcn", "resnet18", 3, 4, "released", codeword_channels=6, **SMALL)
+    settings = training.Settings(**dict(epochs=6, batch=2, crop=32, lr=0.01) | settings)
+    return training.Run(model.to(device, np.float64), Noise(), settings, folder, evaluate_every=3)
+
+
+def test_losses_are_read_now_and_then(waits, tmp_path):
+    """Every few steps and before a checkpoint; the log is the CPU's."""
+    logs = []
+    for place in ("cpu", "cuda"):
+        run = small_run(place, tmp_path / place)
+        with set_to(training.loop, READ_EVERY=4):
+            if waits is not None:
+                waits.clear()
+            run.train()
+        logs.append([row.split(",")[:3] for row in (tmp_path / place / "steps.csv").read_text().splitlines()])
+    assert logs[0] == logs[1] and len(logs[0]) == 13
+    if waits is not None:  # 4 + 2 losses before each of two checkpoints, which copy weights and velocities
+        arrays = len(run.model.state_dict()) + len(run.optimiser.state_dict())
+        assert sum(wait == "get" for wait in waits) == 2 * (2 + arrays) + arrays
+
+
+def test_a_run_that_diverges_says_at_which_step(waits, tmp_path):
+    run = small_run("cuda", tmp_path)
+    step = run._step
+
+    def spoil(number, *rest, **read):
+        if number == 2:
+            run.model.decoder.classifier.bias.data[...] = np.nan
+        return step(number, *rest, **read)
+
+    run._step = spoil
+    with pytest.raises(DivergedError, match="the loss is nan at step 3, learning rate 0.008.*nothing was saved yet"):
+        run.train()
+    assert not (tmp_path / "checkpoint.npz").exists()
+
+
+def test_uploads(waits):
+    upload = backend.module("cuda").uploads()
+    for number in range(7):  # more than are in memory at a time
+        array = np.random.default_rng(number).integers(0, 256, (2, 3 + number // 5), np.uint8)
+        hosted = upload(array)
+        assert hosted.host is array and len(hosted) == 2 and (hosted.shape, hosted.ndim) == (array.shape, 2)
+        assert np.array_equal(backend.to_numpy(hosted.there), array)
+    if waits is not None:
+        assert waits == ["synchronize", "get"] * 7  # with copies of three calls before, long since done
+
+
+@needs_compiler
 def test_the_stand_in_refuses_what_cupy_refuses():
     with cupy_standin.installed() as waits:
         x = backend.to_device(np.arange(6.0).reshape(2, 3), "cuda")

@@ -9,7 +9,7 @@ import pytest
 from helpers import relative, set_to, threads_are
 
 from minihgd import Tensor, models, training
-from minihgd.backend import blas, cpu, threads
+from minihgd.backend import blas, cpu, threads, windows
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -179,7 +179,7 @@ def step(form, dtype=np.float32):
     model.reseed(1)
     images, labels = rng.standard_normal((3, 96, 128, 3)).astype(dtype), rng.integers(0, 5, (3, 96, 128))
     labels[:, :8] = 255
-    with set_to(cpu, WAKING=0, BLOCK=1 << 12, WINDOWS=1 << 15):  # everything in many parts
+    with set_to(cpu, WAKING=0, BLOCK=1 << 12), set_to(windows, WINDOWS=1 << 15):  # everything in many parts
         loss = model.train().loss(Tensor(images), labels)
         loss.backward()
         found = {"loss": loss.data} | {f"gradient of {name}": p.grad for name, p in model.named_parameters()}

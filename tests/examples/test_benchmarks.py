@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minihgd.backend import conv
+from minihgd.backend import conv, windows
 from minihgd.ops.normalisation import BatchNorm
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -23,7 +23,7 @@ def speed_tricks():
 def test_the_plain_versions_are_the_fast_ones(speed_tricks):
     rng = np.random.default_rng(0)
     x, weight = rng.standard_normal((2, 9, 7, 3)), rng.standard_normal((3, 3, 3, 4))
-    window = conv.Window((3, 3), (1, 1), (1, 1))
+    window = windows.Window((3, 3), (1, 1), (1, 1))
     y = conv.convolve(x, weight, window)
     assert np.abs(speed_tricks["by_taps"](x, weight) - y).max() < 1e-12
     assert np.abs(speed_tricks["whole"](x, weight, window) - y).max() < 1e-12

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from data.make_voc import write_sbd, write_voc
+from on_device import needs_compiler
 from PIL import Image
 
 from minihgd import models, weights
 
+pytestmark = needs_compiler
 TESTS = Path(__file__).parents[1]
 EXAMPLES = TESTS.parent / "examples"
 TINY = ["--backbone", "resnet18", "--channels", "4", "--compressed", "4", "--codewords", "4", "--batch", "4", "--crop",

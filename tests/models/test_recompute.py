@@ -65,7 +65,7 @@ def test_gradients_add_up_over_passes_as_without():
 
 
 def test_less_is_kept(monkeypatch):
-    monkeypatch.setattr(backend.cpu, "WINDOWS", 1 << 12)  # small blocks: what is kept counts, not what is on the way
+    monkeypatch.setattr(backend.cpu.windows, "WINDOWS", 1 << 12)  # small: what is kept counts, not what is on the way
     images = np.random.default_rng(1).standard_normal((2, 128, 128, 3), np.float32)
 
     def kept_and_peak(recompute):

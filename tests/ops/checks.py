@@ -10,7 +10,7 @@ import numpy as np
 from helpers import adjoint, apart, equal, random, refused, set_to, threads_are
 
 from minihgd import Tensor, gradcheck, ops
-from minihgd.backend import conv, cpu
+from minihgd.backend import conv, cpu, resampling, windows
 from minihgd.ops import (
     assembly,
     bilinear,
@@ -28,9 +28,9 @@ from minihgd.ops import (
 
 def in_pieces():
     """Sets how many threads compute, and in blocks of which sizes, to several values in turn."""
-    pieces = [(conv.PIXELS, cpu.WINDOWS, cpu.BLOCK), (1, 1, 1), (50, 1, 30), (300, 1, 200)]
-    for number, (pixels, windows, block) in zip((2, 1, 3, 2), pieces, strict=True):
-        with threads_are(number), set_to(conv, PIXELS=pixels), set_to(cpu, WINDOWS=windows, BLOCK=block):
+    pieces = [(windows.PIXELS, windows.WINDOWS, cpu.BLOCK), (1, 1, 1), (50, 1, 30), (300, 1, 200)]
+    for number, (pixels, gathered, block) in zip((2, 1, 3, 2), pieces, strict=True):
+        with threads_are(number), set_to(windows, PIXELS=pixels, WINDOWS=gathered), set_to(cpu, BLOCK=block):
             yield
 
 
@@ -60,6 +60,9 @@ def check_conv2d():
         gradcheck(lambda *a, s=settings: ops.conv2d(*a, **s), x, weight, bias)
         with set_to(conv, LARGE=0):  # the kernel transposed tap by tap
             gradcheck(lambda *a, s=settings: ops.conv2d(*a, **s), x, weight)
+        with set_to(windows, IN_PLACE=True):  # as on a GPU: windows without gaps are not gathered
+            equal(ops.conv2d(x, weight, bias, **settings), convolution.plain_conv2d(x, weight, bias, **settings))
+            gradcheck(lambda *a, s=settings: ops.conv2d(*a, **s), x, weight, bias)
     # One channel, whose gradient is one number repeated.
     gradcheck(lambda *a: ops.mean(ops.conv2d(*a)), random(1, 3, 4, 2), random(1, 1, 2, 1), random(1))
     gradcheck(lambda *a: ops.sum(ops.conv2d(*a)), random(1, 3, 4, 2), random(3, 2, 2, 1), random(1))
@@ -224,14 +227,14 @@ def check_resize_bilinear():
         equal(ops.resize_bilinear(x, size, align), expected)
         gradcheck(lambda a, s=size, c=align: ops.resize_bilinear(a, s, c), x)
         for _ in in_pieces():
-            with set_to(bilinear, SMALL=0):  # not by one matrix
+            with set_to(resampling, SMALL=0):  # not by one matrix
                 equal(ops.resize_bilinear(x, size, align), expected)
                 adjoint(bilinear.ResizeBilinear(size, align), 2, h, w, 3)
         for lines in (slice(0, size[0]), slice(size[0] // 2, size[0]), slice(0, 1)):  # some rows of R_h, cut to fit
-            R, part = bilinear.resize_rows(h, size[0], lines, align)
+            R, part = resampling.resize_rows(h, size[0], lines, align)
             whole = np.zeros((len(R), h))
             whole[:, part] = R
-            equal(whole, bilinear.resize_matrix(h, size[0], align)[lines])
+            equal(whole, resampling.Resizing(h, size[0], align).matrix[lines])
     ramp = np.arange(4.0).reshape(1, 1, 4, 1)
     equal(ops.resize_bilinear(ramp, (1, 7), True).data[0, 0, :, 0], np.arange(7) / 2)
     equal(ops.resize_bilinear(ramp, (1, 8)).data[0, 0, :, 0], np.array([0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3]))

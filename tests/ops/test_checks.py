@@ -6,6 +6,7 @@ from helpers import apart, equal, random, set_to
 from ops.checks import CHECKS
 
 from minihgd import ops
+from minihgd.backend import resampling
 from minihgd.ops import (
     assembly,
     bilinear,
@@ -114,8 +115,8 @@ KERNEL, ROW = random(3, 3, 8, 12).astype(FLOATS), random(12).astype(FLOATS)
 ], ids=lambda value: value.__name__ if callable(value) else "")
 def test_float32_against_the_plain_loops(op, plain, arguments, settings):
     """In the precision that networks are trained in, to 1e-5 of the largest value."""
-    for small in (bilinear.SMALL, 0):  # resizing by one matrix, and by two
-        with set_to(bilinear, SMALL=small):
+    for small in (resampling.SMALL, 0):  # resizing by one matrix, and by two
+        with set_to(resampling, SMALL=small):
             equal(op(*arguments, **settings), plain(*arguments, **settings), tol=1e-5)
 
 
