@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from minihgd import data, evaluation, training
+from minihgd import data, evaluation, processes, training
 from minihgd.backend import precision
 from minihgd.errors import MinihgdError, SettingError
 
@@ -120,13 +120,16 @@ def crc(values):
     return [len(values), zlib.crc32("\n".join(values).encode(errors="surrogateescape"))]
 
 
-def run(main, args):
+def run(main, args, together=False):
     """Call main(args) and end the process with the status it returns.
 
+    together: whether it is for several processes that mpiexec has started; what is not would do its work several times.
     An error becomes one line on stderr. SIGTERM is as good as Ctrl-C: a KeyboardInterrupt, here or where main takes it.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if processes.started() > 1 and not together:
+            raise SettingError(f"mpiexec: started {processes.started()} processes; only training is shared by several")
         exactly = getattr(args, "precision", "float32")
         if exactly != "float32":
             precision.check(exactly, args.device)

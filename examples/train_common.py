@@ -55,7 +55,7 @@ def run(recipe):
         with processes.joined() as group:
             if group.rank:
                 sys.stdout = open(os.devnull, "w")  # rank 0 says it
-            script_common.run(together, args)
+            script_common.run(together, args, together=True)
     except SettingError as error:  # there is no such group
         sys.exit(f"error: {error}")
 

@@ -51,7 +51,7 @@ def is_floating(dtype):
 
 def narrow(weight, x):
     """A weight as products with the maps x take it: in bfloat16 beside such maps, else itself."""
-    return weight.astype(x.dtype) if x.dtype.name == "bfloat16" else weight
+    return weight if wide(x.dtype) == x.dtype else weight.astype(x.dtype, copy=False)
 
 
 def widened(x):

@@ -5,6 +5,8 @@ It counts columns first: what is a row-major m×n matrix here is an n×m matrix 
 Cᵀ = Bᵀ Aᵀ, and a matrix whose columns lie together is one that is transposed.
 """
 
+import functools
+
 import cupy as cp
 import numpy as np
 
@@ -14,7 +16,9 @@ from .precision import wide
 
 SPLIT = 528  # tiles of 128×128 results that keep a large GPU busy: sums of smaller results are cut into parts
 LEAST = 512  # terms of a sum in a part, at least
+PARTS = 64  # at most
 ONE, ZERO = ({np.dtype(t): np.array(value, t) for t in (np.float32, np.float64)} for value in (1, 0))
+ADDRESSES = [{dtype: array.ctypes.data for dtype, array in values.items()} for values in (ZERO, ONE)]
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False, out=None, accumulate=False):
@@ -44,7 +48,7 @@ def _product(a, b, out, accumulate):
     """Long sums of small results in parts, so that all of the GPU has work; the parts are added up afterwards."""
     (m, n), k = out.shape[-2:], a.shape[-1]
     tiles = -(-m // 128) * -(-n // 128) * (len(out) if out.ndim > 2 else 1)
-    parts = min(SPLIT // tiles, k // LEAST)
+    parts = min(SPLIT // tiles, k // LEAST, PARTS)
     if out.ndim > 2 or parts < 2:
         return _gemm(a, b, out, accumulate)
     terms = k // parts  # of each part; what is left over goes into one more product
@@ -52,11 +56,11 @@ def _product(a, b, out, accumulate):
     _gemm(_cut(a, parts, terms, axis=1), _cut(b, parts, terms, axis=0), sums, False)
     if terms * parts < k:
         _gemm(a[:, terms * parts :], b[terms * parts :], sums[0], True)
-    total = sums.sum(axis=0)
-    if accumulate:
-        out += total
+    if accumulate or out.dtype != sums.dtype:
+        total = sums.sum(axis=0)
+        out[...] = out + total if accumulate else total
     else:
-        out[...] = total
+        sums.sum(axis=0, out=out)
     return None
 
 
@@ -75,7 +79,7 @@ def _gemm(a, b, out, accumulate):
     assert n <= 1 or out.strides[-1] == out.dtype.itemsize
     row_out = max(n, out.strides[-2] // out.dtype.itemsize if m > 1 else n)
     scalars = wide(out.dtype)
-    alpha, beta = ONE[scalars].ctypes.data, (ONE if accumulate else ZERO)[scalars].ctypes.data
+    alpha, beta = ADDRESSES[1][scalars], ADDRESSES[bool(accumulate)][scalars]  # of the factors of a b and of out
     compute = cublas.CUBLAS_COMPUTE_64F if scalars == np.float64 else cublas.CUBLAS_COMPUTE_32F
     if a.dtype == np.float32 and precision.current() != "float32":
         compute = cublas.CUBLAS_COMPUTE_32F_FAST_TF32
@@ -104,6 +108,7 @@ def _layout(x):
     return cp.ascontiguousarray(x), False, columns
 
 
+@functools.cache
 def _cuda_type(dtype):
     runtime = cp.cuda.runtime
     return {"float32": runtime.CUDA_R_32F, "float64": runtime.CUDA_R_64F, "bfloat16": runtime.CUDA_R_16BF}[dtype.name]

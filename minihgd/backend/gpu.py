@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import SettingError
 from . import gpu_maps
 from .gemm import matmul  # noqa: F401
-from .launch import NULL, PACKS, int32, over_columns, over_elements, over_threads, uint32, whole
+from .launch import NULL, PACKS, int32, over_columns, over_elements, over_lanes, over_threads, uint32, whole
 from .precision import wide
 from .uploads import Uploads
 
@@ -56,7 +56,7 @@ def column_sums(x):
 def _merged(partial, dtype):
     """partial P×C -> C, the sums of its columns."""
     sums = cp.empty(partial.shape[1], partial.dtype)
-    over_threads("merge_sums", dtype, 1, sums.size, partial, sums, int32(len(partial)), int32(sums.size))
+    over_lanes("merge_sums", dtype, sums.size, partial, sums, int32(len(partial)), int32(sums.size))
     return sums
 
 
@@ -65,7 +65,7 @@ def column_moments(x):
     x, (M, C) = whole(x), x.shape
     partial, rows = over_columns("moments_of_blocks", x, [x], 2, before=[x])
     mean, variance = cp.empty((2, C), partial.dtype)
-    over_threads("merge_moments", x.dtype, 1, C, partial, mean, variance, int32(M), int32(C), int32(rows))
+    over_lanes("merge_moments", x.dtype, C, partial, mean, variance, int32(M), int32(C), int32(rows))
     return mean, variance
 
 

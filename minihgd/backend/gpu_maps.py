@@ -12,6 +12,7 @@ from .launch import PACKS, int32, over_elements, over_threads, uint32, whole
 from .precision import wide
 
 WINDOWS = 1 << 26  # elements of a block of gathered windows
+ALIGNED = 8  # elements: 16 bytes of bfloat16
 IN_PLACE = True  # windows without gaps are read where they lie: conv.py
 
 
@@ -27,9 +28,11 @@ def gather_windows(x, window, lines):
     """x N×H×W×C -> M×kh·kw·C: the windows of all pixels of some output lines (a slice), taps in row-major order."""
     x, (n, h, w, c) = whole(x), x.shape
     height, width, taps = lines.stop - lines.start, window.output(w, 1), window.kernel[0] * window.kernel[1]
-    G = cp.empty((n * height * width, taps * c), x.dtype)
-    over_elements("gather_windows", G, c, [x, G], x, G, int32(h), int32(w), int32(c), int32(lines.start),
-                  int32(height), int32(width), *_described(window), PACKS)
+    pitch = -(-taps * c // ALIGNED) * ALIGNED  # from row to row, so that each begins where tensor cores can read it
+    rows = cp.empty((n * height * width, pitch), x.dtype)
+    G = rows[:, : taps * c]
+    over_elements("gather_windows", G, c, [x, rows], x, rows, *map(int32, (pitch, h, w, c, lines.start, height, width)),
+                  *_described(window), PACKS)
     return G
 
 
@@ -106,20 +109,20 @@ def sum_pool_backward(dy, window, height, width):
 
 
 @functools.lru_cache(maxsize=256)
-def _few_weights(resizing, dtype, device):
+def _few_weights(resizing, dtype, least, device):
     """A `Resizing`'s matrix as kernels take it: the first column of each row that counts, its weights, how many."""
     R = resizing.matrix
     start = (R != 0).argmax(axis=1)
-    most = max(1, int((R.shape[1] - (R != 0)[:, ::-1].argmax(axis=1) - start).max()))
+    most = max(least, int((R.shape[1] - (R != 0)[:, ::-1].argmax(axis=1) - start).max()))
     weights = np.zeros((len(R), most))
     for row, first in enumerate(start):
         weights[row, : R.shape[1] - first] = R[row, first : first + most]
     return cp.asarray(start.astype(np.int32)), cp.asarray(weights.astype(dtype)), int32(most)
 
 
-def few_weights(resizing, dtype):
-    """See `_few_weights`; kept for the current device."""
-    return _few_weights(resizing, wide(dtype), cp.cuda.Device().id)
+def few_weights(resizing, dtype, least=1):
+    """See `_few_weights`; at least so many weights to a row. Kept for the current device."""
+    return _few_weights(resizing, wide(dtype), least, cp.cuda.Device().id)
 
 
 def resample(x, vertical, horizontal):
@@ -140,14 +143,14 @@ def upsampled_loss(logits, target, share, vertical, horizontal, keeps):
     dtype, (_, h, w, K), (_, H, W) = wide(logits.dtype), logits.shape, target.shape
     z, target, share = whole(logits, dtype), whole(target, np.int32), dtype.type(share)
     losses, log_sums = cp.empty((2, *target.shape), dtype)
-    down, along = few_weights(vertical, dtype), few_weights(horizontal, dtype)
+    between = (*few_weights(vertical, dtype, 2)[:2], *few_weights(horizontal, dtype, 2)[:2])
     sizes = tuple(map(int32, (h, w, K, H, W)))
-    over_threads("pixel_losses", dtype, 1, target.size, z, target, losses, log_sums, *down, *along, share, *sizes,
+    over_threads("pixel_losses", dtype, 1, target.size, z, target, losses, log_sums, *between, share, *sizes,
                  uint32(target.size))
     loss = losses.sum(dtype=np.float64)
     if not keeps:
         return loss, None
     dz = cp.empty(z.shape, dtype)
-    over_threads("pixel_gradients", dtype, 1, dz.size, z, target, log_sums, dz, *down, *along,
+    over_threads("pixel_gradients", dtype, 1, dz.size, z, target, log_sums, dz, *between,
                  *few_weights(vertical.T, dtype), *few_weights(horizontal.T, dtype), share, *sizes, uint32(dz.size))
     return loss, dz

@@ -38,71 +38,98 @@ __device__ __forceinline__ unsigned thread() { return blockIdx.x * blockDim.x + 
 // --- sums down the columns ------------------------------------------------------------------------------------------
 //
 // Blocks of blockDim.x × blockDim.y = THREADS threads. Block (i, p) works on blockDim.x packs of columns and on the rows
-// p·rows .. (p+1)·rows; its threads take every blockDim.y-th of these. What a thread found is merged through shared
-// memory, and what a block found, a line of `partial`, by a second kernel: first threads, then blocks, in their order.
+// p·rows .. (p+1)·rows; its threads take every blockDim.y-th of these, AHEAD of them at a time, so that several reads
+// are on their way. What the threads found is merged through shared memory into a line of `partial`, and the lines by a
+// second kernel, of blocks of LANES columns × LANES threads each. Always in the same order.
 
-// (n, mean, M2) of two sets of numbers from those of each (Chan et al. 1979): nothing large is subtracted.
-__device__ __forceinline__ void merge(ACC& n, ACC& mean, ACC& m2, ACC n_b, ACC mean_b, ACC m2_b) {
-    if (n_b == 0) return;
-    ACC all = n + n_b, delta = mean_b - mean;
-    mean += delta * (n_b / all);
-    m2 += m2_b + delta * delta * (n * n_b / all);
-    n = all;
+#define AHEAD 4
+#define LANES 32
+
+// Reads AHEAD rows of a column of packs, from `row` on and blockDim.y apart, those before `last`.
+__device__ __forceinline__ void read_rows(const T* x, Pack* value, int row, int last, int columns, int column) {
+    for (int j = 0; j < AHEAD; j++)
+        if (row + j * (int)blockDim.y < last) value[j] = pack(x, (long long)(row + j * blockDim.y) * columns + column);
 }
 
-// Reads x M×C once; writes the mean and M2 = Σ (x - mean)² of each block's rows, partial P×2×C.
+// How many rows from `row` on, blockDim.y apart, come before `last`: those of one thread.
+__device__ __forceinline__ ACC rows_of(int row, int last) {
+    return max(0, (last - row + (int)blockDim.y - 1) / (int)blockDim.y);
+}
+
+// (mean, M2) of numbers in parts: part i has n_i of them, with mean m_i and M2_i = Σ (x - m_i)². With the mean of all,
+// m = Σ n_i m_i / Σ n_i, M2 is Σ M2_i + Σ n_i (m_i - m)² (Chan et al. 1979): nothing large is subtracted.
+
+// Reads x M×C once; writes the mean and M2 of each block's rows, partial P×2×C.
 extern "C" __global__ void moments_of_blocks(const T* x, ACC* partial, int M, int C, int rows) {
     __shared__ ACC means[THREADS * V], m2s[THREADS * V];
     int column = blockIdx.x * blockDim.x + threadIdx.x, columns = C / V;
     int first = blockIdx.y * rows, last = min(M, first + rows), place = threadIdx.y * blockDim.x + threadIdx.x;
     ACC mean[V] = {}, m2[V] = {}, n = 0;
-    for (int row = first + threadIdx.y; column < columns && row < last; row += blockDim.y) {  // Welford's update
-        Pack value = pack(x, (long long)row * columns + column);
-        ACC share = 1 / (n += 1);
-        for (int k = 0; k < V; k++) {
-            ACC delta = ACC(value.v[k]) - mean[k];
-            mean[k] += delta * share;
-            m2[k] += delta * (ACC(value.v[k]) - mean[k]);
+    Pack value[AHEAD];
+    for (int row = first + threadIdx.y; column < columns && row < last; row += AHEAD * blockDim.y) {
+        read_rows(x, value, row, last, columns, column);
+        for (int j = 0; j < AHEAD && row + j * (int)blockDim.y < last; j++) {  // Welford's update
+            ACC share = 1 / (n += 1);
+            for (int k = 0; k < V; k++) {
+                ACC delta = ACC(value[j].v[k]) - mean[k];
+                mean[k] += delta * share;
+                m2[k] += delta * (ACC(value[j].v[k]) - mean[k]);
+            }
         }
     }
     for (int k = 0; k < V; k++) means[place * V + k] = mean[k], m2s[place * V + k] = m2[k];
     __syncthreads();
-    if (threadIdx.y || column >= columns) return;
-    for (int k = 0; k < V; k++) {
-        ACC all = n;
-        for (int y = 1; y < blockDim.y; y++) {
-            int there = (y * blockDim.x + threadIdx.x) * V + k;
-            merge(all, mean[k], m2[k], max(0, (last - first - y + (int)blockDim.y - 1) / (int)blockDim.y),
-                  means[there], m2s[there]);
-        }
-        partial[2ll * blockIdx.y * C + column * V + k] = mean[k];
-        partial[(2ll * blockIdx.y + 1) * C + column * V + k] = m2[k];
+    int width = blockDim.x * V, c = blockIdx.x * width + place;  // from here on a thread has one column
+    if (place >= width || c >= C) return;
+    ACC total = 0, squares = 0;
+    for (int y = 0; y < blockDim.y; y++) total += rows_of(first + y, last) * means[y * width + place];
+    total /= last - first;
+    for (int y = 0; y < blockDim.y; y++) {
+        ACC off = means[y * width + place] - total;
+        squares += m2s[y * width + place] + rows_of(first + y, last) * off * off;
     }
+    partial[2ll * blockIdx.y * C + c] = total;
+    partial[(2ll * blockIdx.y + 1) * C + c] = squares;
+}
+
+// The sum over the LANES threads of a column, for each of them.
+__device__ __forceinline__ ACC over_lanes(ACC value) {
+    __shared__ ACC values[LANES][LANES];
+    __syncthreads();  // what was here before has been read
+    values[threadIdx.y][threadIdx.x] = value;
+    __syncthreads();
+    ACC total = 0;
+    for (int y = 0; y < LANES; y++) total += values[y][threadIdx.x];
+    return total;
 }
 
 // Reads partial P×2×C, of blocks of `rows` of the M rows; writes the mean C and the variance C (M2 divided by M).
 extern "C" __global__ void merge_moments(const ACC* partial, ACC* mean, ACC* variance, int M, int C, int rows) {
-    int c = thread();
-    if (c >= C) return;
-    ACC n = 0, m = 0, m2 = 0;
-    for (int p = 0; p * rows < M; p++)
-        merge(n, m, m2, min(rows, M - p * rows), partial[2ll * p * C + c], partial[(2ll * p + 1) * C + c]);
-    mean[c] = m;
-    variance[c] = m2 / M;
+    int c = blockIdx.x * LANES + threadIdx.x, P = (M + rows - 1) / rows;
+    ACC total = 0, squares = 0;
+    for (int p = threadIdx.y; c < C && p < P; p += LANES) total += min(rows, M - p * rows) * partial[2ll * p * C + c];
+    total = over_lanes(total) / M;
+    for (int p = threadIdx.y; c < C && p < P; p += LANES) {
+        ACC off = partial[2ll * p * C + c] - total;
+        squares += partial[(2ll * p + 1) * C + c] + min(rows, M - p * rows) * off * off;
+    }
+    squares = over_lanes(squares);
+    if (threadIdx.y || c >= C) return;
+    mean[c] = total;
+    variance[c] = squares / M;
 }
 
-// What a block's threads have summed, of one column each, added up into line blockIdx.y of `partial`.
+// What a block's threads have summed, of one column of packs each, added up into line blockIdx.y of `partial`.
 __device__ __forceinline__ void add_up(const ACC* sum, ACC* partial, int C) {
     __shared__ ACC sums[THREADS * V];
-    int column = blockIdx.x * blockDim.x + threadIdx.x, place = threadIdx.y * blockDim.x + threadIdx.x;
+    int place = threadIdx.y * blockDim.x + threadIdx.x, width = blockDim.x * V, c = blockIdx.x * width + place;
+    __syncthreads();  // what was here before has been read
     for (int k = 0; k < V; k++) sums[place * V + k] = sum[k];
     __syncthreads();
-    for (int k = 0; threadIdx.y == 0 && column < C / V && k < V; k++) {
-        ACC total = 0;
-        for (int y = 0; y < blockDim.y; y++) total += sums[(y * blockDim.x + threadIdx.x) * V + k];
-        partial[(long long)blockIdx.y * C + column * V + k] = total;
-    }
-    __syncthreads();  // `sums` may be used again
+    if (place >= width || c >= C) return;
+    ACC total = 0;
+    for (int y = 0; y < blockDim.y; y++) total += sums[y * width + place];
+    partial[(long long)blockIdx.y * C + c] = total;
 }
 
 // Reads x M×C once; writes the sums of each block's rows, partial P×C.
@@ -110,9 +137,11 @@ extern "C" __global__ void sums_of_blocks(const T* x, ACC* partial, int M, int C
     int column = blockIdx.x * blockDim.x + threadIdx.x, columns = C / V;
     int first = blockIdx.y * rows, last = min(M, first + rows);
     ACC sum[V] = {};
-    for (int row = first + threadIdx.y; column < columns && row < last; row += blockDim.y) {
-        Pack value = pack(x, (long long)row * columns + column);
-        for (int k = 0; k < V; k++) sum[k] += ACC(value.v[k]);
+    Pack value[AHEAD];
+    for (int row = first + threadIdx.y; column < columns && row < last; row += AHEAD * blockDim.y) {
+        read_rows(x, value, row, last, columns, column);
+        for (int j = 0; j < AHEAD && row + j * (int)blockDim.y < last; j++)
+            for (int k = 0; k < V; k++) sum[k] += ACC(value[j].v[k]);
     }
     add_up(sum, partial, C);
 }
@@ -124,19 +153,19 @@ extern "C" __global__ void gradients_of_blocks(const T* dy, const T* x, const AC
     int column = blockIdx.x * blockDim.x + threadIdx.x, columns = C / V;
     int first = blockIdx.y * rows, last = min(M, first + rows);
     ACC sum[V] = {}, centred[V] = {}, middle[V] = {};
+    Pack gradient[AHEAD], value[AHEAD], output[AHEAD];
     for (int k = 0; column < columns && k < V; k++) middle[k] = mean[column * V + k];
-    for (int row = first + threadIdx.y; column < columns && row < last; row += blockDim.y) {
-        long long i = (long long)row * columns + column;
-        Pack gradient = pack(dy, i), value = pack(x, i);
-        if (y) {
-            Pack output = pack(y, i);
-            for (int k = 0; k < V; k++)
-                if (!(ACC(output.v[k]) > 0)) gradient.v[k] = T(0);
-            pack(g, i) = gradient;
-        }
-        for (int k = 0; k < V; k++) {
-            sum[k] += ACC(gradient.v[k]);
-            centred[k] += ACC(gradient.v[k]) * (ACC(value.v[k]) - middle[k]);
+    for (int row = first + threadIdx.y; column < columns && row < last; row += AHEAD * blockDim.y) {
+        read_rows(dy, gradient, row, last, columns, column);
+        read_rows(x, value, row, last, columns, column);
+        if (y) read_rows(y, output, row, last, columns, column);
+        for (int j = 0; j < AHEAD && row + j * (int)blockDim.y < last; j++) {
+            for (int k = 0; k < V; k++) {
+                if (y && !(ACC(output[j].v[k]) > 0)) gradient[j].v[k] = T(0);
+                sum[k] += ACC(gradient[j].v[k]);
+                centred[k] += ACC(gradient[j].v[k]) * (ACC(value[j].v[k]) - middle[k]);
+            }
+            if (y) pack(g, (long long)(row + j * blockDim.y) * columns + column) = gradient[j];
         }
     }
     add_up(sum, partial + (long long)blockIdx.y * C, C);  // add_up skips blockIdx.y lines of C: together 2 C a block
@@ -145,11 +174,11 @@ extern "C" __global__ void gradients_of_blocks(const T* dy, const T* x, const AC
 
 // Reads partial P×C; writes the sums of its columns, C.
 extern "C" __global__ void merge_sums(const ACC* partial, ACC* sums, int P, int C) {
-    int c = thread();
-    if (c >= C) return;
+    int c = blockIdx.x * LANES + threadIdx.x;
     ACC total = 0;
-    for (int p = 0; p < P; p++) total += partial[(long long)p * C + c];
-    sums[c] = total;
+    for (int p = threadIdx.y; c < C && p < P; p += LANES) total += partial[(long long)p * C + c];
+    total = over_lanes(total);
+    if (threadIdx.y == 0 && c < C) sums[c] = total;
 }
 
 
@@ -267,9 +296,9 @@ extern "C" __global__ void excerpt(const T* x, T* out, int N, int H, int W, int 
     pack(out, i) = value;
 }
 
-// Reads x N×H×W×C; writes the windows of N×lines×w output pixels as rows, N·lines·w×kh·kw·C.
-extern "C" __global__ void gather_windows(const T* x, T* windows, int H, int W, int C, int line, int lines, int w,
-                                          int kh, int kw, int sh, int sw, int dh, int dw, int ph, int pw,
+// Reads x N×H×W×C; writes the windows of N×lines×w output pixels as rows, N·lines·w×kh·kw·C, `pitch` elements apart.
+extern "C" __global__ void gather_windows(const T* x, T* windows, int pitch, int H, int W, int C, int line, int lines,
+                                          int w, int kh, int kw, int sh, int sw, int dh, int dw, int ph, int pw,
                                           unsigned packs) {
     unsigned i = thread();
     if (i >= packs) return;
@@ -277,6 +306,7 @@ extern "C" __global__ void gather_windows(const T* x, T* windows, int H, int W, 
     unsigned rest = i / (C / V);
     int tap = rest % (kh * kw);
     rest /= kh * kw;
+    long long place = (long long)rest * (pitch / V) + tap * (C / V) + c;
     int row = sh * (line + (int)(rest / w % lines)) + dh * (tap / kw) - ph;
     int column = sw * (int)(rest % w) + dw * (tap % kw) - pw;
     long long image = rest / w / lines;
@@ -284,7 +314,7 @@ extern "C" __global__ void gather_windows(const T* x, T* windows, int H, int W, 
     for (int k = 0; k < V; k++) value.v[k] = T(0);
     if (row >= 0 && row < H && column >= 0 && column < W)
         value = pack(x, ((image * H + row) * W + column) * (C / V) + c);
-    pack(windows, i) = value;
+    pack(windows, place) = value;
 }
 
 // The transpose of gather_windows. Reads windows N·lines·w×kh·kw·C; writes, for `height` lines of the map from number
@@ -433,63 +463,69 @@ extern "C" __global__ void resample(const T* x, T* y, const int* start_r, const 
 // --- the loss of enlarged logits ------------------------------------------------------------------------------------
 //
 // Logits z N×h×w×K enlarged to N×H×W pixels, Z = R z Sᵀ, are never written down: each thread resamples what it needs.
-
-// Z of one pixel and class. i, j: line and column of the pixel; z points to the image and class.
-__device__ __forceinline__ ACC enlarged(const ACC* z, int i, int j, const int* start_r, const ACC* weight_r, int most_r,
-                                        const int* start_s, const ACC* weight_s, int most_s, int w, int K) {
-    ACC sum = 0;
-    for (int a = 0; a < most_r; a++)
-        for (int b = 0; b < most_s; b++) {
-            ACC weight = weight_r[i * most_r + a] * weight_s[j * most_s + b];
-            if (weight != 0) sum += weight * z[((long long)(start_r[i] + a) * w + start_s[j] + b) * K];
-        }
-    return sum;
-}
+// Rows of R and S have two weights: line i lies between lines start_r[i] and the next, weights weight_r[2 i] and the next.
 
 // A thread makes one pixel. Reads z and target N×H×W (-1: the pixel does not count); writes share · (log Σ exp Z - Z of
 // the target) and log Σ exp Z, N×H×W.
 extern "C" __global__ void pixel_losses(const ACC* z, const int* target, ACC* losses, ACC* log_sums, const int* start_r,
-                                        const ACC* weight_r, int most_r, const int* start_s, const ACC* weight_s,
-                                        int most_s, ACC share, int h, int w, int K, int H, int W, unsigned pixels) {
+                                        const ACC* weight_r, const int* start_s, const ACC* weight_s, ACC share, int h,
+                                        int w, int K, int H, int W, unsigned pixels) {
     unsigned pixel = thread();
     if (pixel >= pixels) return;
-    int i = pixel / W % H, j = pixel % W;
-    const ACC* image = z + (long long)(pixel / W / H) * h * w * K;
+    int i = pixel / W % H, j = pixel % W, label = target[pixel];
+    int down = start_r[i] + 1 < h ? w * K : 0, right = start_s[j] + 1 < w ? K : 0;  // the next weight there is 0
+    const ACC* corner = z + ((long long)(pixel / W / H) * h + start_r[i]) * w * K + start_s[j] * K;
+    ACC r0 = weight_r[2 * i], r1 = weight_r[2 * i + 1], s0 = weight_s[2 * j], s1 = weight_s[2 * j + 1];
     ACC largest = 0, sum = 0, of_target = 0;
-    for (int k = 0; k < K; k++) {  // the sum of exp(Z - largest) so far
-        ACC Z = enlarged(image + k, i, j, start_r, weight_r, most_r, start_s, weight_s, most_s, w, K);
+    for (int k = 0; k < K; k++, corner++) {  // the sum of exp(Z - largest) so far
+        ACC Z = r0 * (s0 * corner[0] + s1 * corner[right]) + r1 * (s0 * corner[down] + s1 * corner[down + right]);
         if (k == 0 || Z > largest) {
             sum = k == 0 ? ACC(0) : sum * exp(largest - Z);
             largest = Z;
         }
         sum += exp(Z - largest);
-        if (k == target[pixel]) of_target = Z;
+        if (k == label) of_target = Z;
     }
     log_sums[pixel] = log(sum) + largest;
-    losses[pixel] = target[pixel] < 0 ? ACC(0) : share * (log(sum) + (largest - of_target));
+    losses[pixel] = label < 0 ? ACC(0) : share * (log(sum) + (largest - of_target));
 }
 
 // A thread makes one coarse pixel's class. Reads what pixel_losses did, and its log_sums; writes dz = Rᵀ dZ S, where
-// dZ = share · (exp(Z - log Σ exp Z) - 1 for the target), N×h×w×K. The rows of Rᵀ and Sᵀ say which pixels see it.
+// dZ = share · (exp(Z - log Σ exp Z) - 1 for the target), N×h×w×K. The rows of Rᵀ and Sᵀ say which pixels see it: those
+// that lie beside it, so that their Z are made of it and its eight neighbours.
 extern "C" __global__ void pixel_gradients(const ACC* z, const int* target, const ACC* log_sums, ACC* dz,
-                                           const int* start_r, const ACC* weight_r, int most_r, const int* start_s,
-                                           const ACC* weight_s, int most_s, const int* first_i, const ACC* weight_i,
-                                           int most_i, const int* first_j, const ACC* weight_j, int most_j, ACC share,
-                                           int h, int w, int K, int H, int W, unsigned size) {
+                                           const int* start_r, const ACC* weight_r, const int* start_s,
+                                           const ACC* weight_s, const int* first_i, const ACC* weight_i, int most_i,
+                                           const int* first_j, const ACC* weight_j, int most_j, ACC share, int h, int w,
+                                           int K, int H, int W, unsigned size) {
     unsigned place = thread();
     if (place >= size) return;
-    int k = place % K, column = place / K % w, row = place / K / w % h;
+    int k = place % K, x = place / K % w, y = place / K / w % h;
     long long image = place / K / w / h;
+    ACC near[3][3];  // edges repeated: the weights there are 0
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 3; b++) {
+            int row = min(max(y + a - 1, 0), h - 1), column = min(max(x + b - 1, 0), w - 1);
+            near[a][b] = z[((image * h + row) * w + column) * K + k];
+        }
     ACC sum = 0;
-    for (int a = 0; a < most_i; a++)
+    for (int a = 0; a < most_i; a++) {
+        int i = first_i[y] + a;
+        ACC of_line = weight_i[y * most_i + a], line[3];
+        if (of_line == 0) continue;
+        bool above = start_r[i] < y;  // the line lies between y - 1 and y, else between y and y + 1
+        for (int b = 0; b < 3; b++)
+            line[b] = weight_r[2 * i] * (above ? near[0][b] : near[1][b]) +
+                      weight_r[2 * i + 1] * (above ? near[1][b] : near[2][b]);
         for (int b = 0; b < most_j; b++) {
-            ACC weight = weight_i[row * most_i + a] * weight_j[column * most_j + b];
-            if (weight == 0) continue;
-            int i = first_i[row] + a, j = first_j[column] + b;
+            int j = first_j[x] + b;
+            ACC weight = of_line * weight_j[x * most_j + b];
             long long pixel = (image * H + i) * W + j;
-            if (target[pixel] < 0) continue;
-            ACC Z = enlarged(z + image * h * w * K + k, i, j, start_r, weight_r, most_r, start_s, weight_s, most_s, w, K);
+            if (weight == 0 || target[pixel] < 0) continue;
+            bool left = start_s[j] < x;
+            ACC Z = weight_s[2 * j] * (left ? line[0] : line[1]) + weight_s[2 * j + 1] * (left ? line[1] : line[2]);
             sum += weight * share * (exp(Z - log_sums[pixel]) - (k == target[pixel]));
         }
+    }
     dz[place] = sum;
 }

@@ -11,8 +11,9 @@ from .precision import wide
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 THREADS = 256  # of a block, as in kernels.cu
-BLOCKS = 528  # as many as a large GPU works on at a time, 4 on each of its processors
-TYPES = {"float32": ("float", "float"), "float64": ("double", "double"), "bfloat16": ("bf16", "float")}
+LANES = 32  # columns of a block that merges, and its threads for each of them; as in kernels.cu
+BLOCKS, MOST = 1056, 1024  # of a sum down the columns: 8 on each of a large GPU's processors; for one group of columns
+TYPES = {"float32": ("float", "float"), "float64": ("double", "double"), "bfloat16": ("bf16", "float")}  # T, ACC
 NULL = np.intp(0)  # in place of an array that is left out
 int32, uint32 = np.int32, np.uint32  # CuPy passes Python's own numbers as 64 bits, whatever a kernel expects
 
@@ -33,12 +34,12 @@ def _module(dtype, neighbours):
     return cp.RawModule(code=SOURCE.read_text(encoding="utf-8"), options=_options(dtype, neighbours))
 
 
-@functools.lru_cache
+@functools.cache
 def kernel(name, dtype, neighbours):
-    """A kernel for arrays of a dtype (its name). Raises TypeError for one that there is none for."""
-    if dtype not in TYPES:
+    """A kernel for arrays of a dtype. Raises TypeError for one that there is none for."""
+    if dtype.name not in TYPES:
         raise TypeError(f"{name}: expected arrays of {', '.join(TYPES)}, found {dtype}")
-    return _module(dtype, neighbours).get_function(name)
+    return _module(dtype.name, neighbours).get_function(name)
 
 
 def neighbours(columns, *arrays):
@@ -72,12 +73,12 @@ def over_columns(name, x, arrays, lines, before=(), after=()):
     while across < min(32, C // V):
         across *= 2
     grid = -(-(C // V) // across)
-    blocks = max(1, min(BLOCKS // grid, -(-M // (8 * THREADS // across)), 256))  # at least 8 rows for a thread
+    blocks = max(1, min(BLOCKS // grid, -(-M // (8 * THREADS // across)), MOST))  # at least 8 rows for a thread
     rows = -(-M // blocks)
     blocks = -(-M // rows)
     partial = cp.empty((blocks, lines * C), wide(x.dtype))
     arguments = (*before, partial, *after, int32(M), int32(C), int32(rows))
-    kernel(name, x.dtype.name, V)((grid, blocks), (across, THREADS // across), arguments)
+    kernel(name, x.dtype, V)((grid, blocks), (across, THREADS // across), arguments)
     return partial, rows
 
 
@@ -86,7 +87,12 @@ def over_threads(name, dtype, V, count, *arguments):
     if count >= 1 << 31:
         raise ShapeError(f"{name}: found an array of {count:,} parts, expected less than 2^31 for the GPU's kernels")
     if count:
-        kernel(name, dtype.name, V)((-(-count // THREADS),), (THREADS,), arguments)
+        kernel(name, dtype, V)((-(-count // THREADS),), (THREADS,), arguments)
+
+
+def over_lanes(name, dtype, columns, *arguments):
+    """Start a kernel with LANES threads for each of so many columns."""
+    kernel(name, dtype, 1)((-(-columns // LANES),), (LANES, LANES), arguments)
 
 
 def whole(x, dtype=None):

@@ -2,12 +2,13 @@
 
     float32    maps and products in float32
     tf32       maps in float32; products round their factors to 10 bits of mantissa and add up in float32
-    bfloat16   maps in bfloat16, 7 bits of mantissa; products add up in float32
+    bfloat16   maps in bfloat16, 7 bits of mantissa; products add up in float32 and are rounded when they are stored
 
 In all of them weights, their gradients and velocities, statistics and the loss are float32.
 """
 
 import contextlib
+import functools
 
 import numpy as np
 
@@ -52,6 +53,7 @@ def bfloat16():
     return np.dtype(ml_dtypes.bfloat16)
 
 
+@functools.cache
 def wide(dtype):
     """What sums, statistics and weights are held in beside maps of a dtype: float32 for bfloat16, else the same."""
     return np.dtype(np.float32) if dtype.name == "bfloat16" else np.dtype(dtype)

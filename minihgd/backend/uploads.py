@@ -26,6 +26,10 @@ class Uploads:
         slot.copied.record(self.stream)
         return Hosted(array, slot.there, lambda: cp.cuda.get_current_stream().wait_event(slot.copied))
 
+    def close(self):
+        """Wait for the copies that are on their way: their memory may then go."""
+        self.stream.synchronize()
+
     def _slot(self, array):
         if len(self.slots) == self.depth:
             self.slots.append(self.slots.pop(0))
@@ -33,6 +37,7 @@ class Uploads:
             self.slots.append(_Slot(array.shape, array.dtype))
         slot = self.slots[-1]
         if (slot.there.shape, slot.there.dtype) != (array.shape, array.dtype):
+            slot.copied.synchronize()  # what a copy is on its way to must not be given to others
             self.slots[-1] = slot = _Slot(array.shape, array.dtype)
         return slot
 

@@ -12,8 +12,8 @@ NumPy arrays travel through MPI (mpi4py, the extra `mpi`), CuPy arrays through N
 has a GPU of its own.
 
 A rank that dies or meets an error ends the others (watch.py). A signal to one rank is heard by all after the step they
-are at. The mpiexec of MPICH, the extra's, hands on the Ctrl-C or SIGTERM that it gets. That of Open MPI ends the
-processes, and the last checkpoint is what is left; with that one, send SIGTERM to a rank.
+are at. MPICH's mpiexec, the extra's, hands on the Ctrl-C or SIGTERM that it gets. Open MPI's ends all processes instead
+and leaves the last checkpoint; with that one, send SIGTERM to a rank.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import os
 from ..errors import SettingError
 from .alone import Alone
 
-__all__ = ["Alone", "joined"]
+__all__ = ["Alone", "joined", "started"]
 
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")  # what mpiexec leaves in the environment
 

@@ -305,13 +305,17 @@ def uploaded(batches, like):
         yield from batches
         return
     last = None
-    for step, images, labels in batches:
-        coming = step, images_there(images), labels_there(labels)
+    try:
+        for step, images, labels in batches:
+            coming = step, images_there(images), labels_there(labels)
+            if last:
+                yield last
+            last = coming
         if last:
             yield last
-        last = coming
-    if last:
-        yield last
+    finally:  # also when the run stops before the last
+        images_there.close()
+        labels_there.close()
 
 
 class StopRequest:

@@ -14,7 +14,7 @@ from minihgd.backend import cpu
 from minihgd.backend.resampling import Resizing
 from minihgd.backend.windows import Window
 
-MATRICES = [(1, 1), (1, 6), (7, 3), (300, 4), (70, 8), (501, 66), (330, 67)]  # the last two for several blocks
+MATRICES = [(1, 1), (1, 6), (7, 3), (300, 4), (70, 8), (70, 67), (4500, 2), (2300, 66)]  # for many blocks
 
 
 def agree(name, *arguments, of=None, tol=None):

@@ -255,12 +255,15 @@ def test_a_run_that_diverges_says_at_which_step(waits, tmp_path):
 def test_uploads(waits):
     upload = backend.module("cuda").uploads()
     for number in range(7):  # more than are in memory at a time
-        array = np.random.default_rng(number).integers(0, 256, (2, 3 + number // 5), np.uint8)
+        array = np.random.default_rng(number).integers(0, 256, (2, 3), np.uint8)
         hosted = upload(array)
         assert hosted.host is array and len(hosted) == 2 and (hosted.shape, hosted.ndim) == (array.shape, 2)
         assert np.array_equal(backend.to_numpy(hosted.there), array)
     if waits is not None:
-        assert waits == ["synchronize", "get"] * 7  # with copies of three calls before, long since done
+        assert waits == ["synchronize", "get"] * 7  # for copies of three calls before, long since done
+    array = np.ones((4, 5))
+    assert np.array_equal(backend.to_numpy(upload(array).there), array)  # of another shape
+    upload.close()
 
 
 @needs_compiler
