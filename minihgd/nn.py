@@ -85,6 +85,11 @@ class Module:
         """Every Parameter of this module and of all inside it."""
         return [parameter for _, parameter in self.named_parameters()]
 
+    @property
+    def like(self):
+        """An array of the module's, which says on which device and in which dtype it computes."""
+        return next(part.data for _, _, _, part in self._leaves() if isinstance(part, Parameter))
+
     def state_dict(self):
         """name -> NumPy array (not a copy on the CPU) of parameters and buffers, in the library's own layout."""
         return {name: backend.to_numpy(array) for name, array in self.arrays().items()}

@@ -26,6 +26,8 @@ import numpy as np
 import standin_cuda
 from standin_cuda import launches, waits  # names, in order: of the kernels launched, and of what made the host wait
 
+from minihgd import backend
+
 __all__ = ["installed", "launches", "module", "ndarray", "waits"]
 
 
@@ -236,6 +238,8 @@ def _taken_out():
     cupy = sys.modules.get("cupy")
     names = [name for name, value in sys.modules.items() if cupy is not None and name.startswith("minihgd.")
              and getattr(value, "cp", None) is cupy]
+    for kind in [kind for kind in backend._by_type if kind is not np.ndarray]:
+        del backend._by_type[kind]
     for name in names:
         package, _, last = name.rpartition(".")
         vars(sys.modules[package]).pop(last, None)

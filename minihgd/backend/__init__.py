@@ -27,14 +27,20 @@ from ..errors import SettingError
 from . import cpu
 from .precision import wide  # noqa: F401
 
+_by_type = {np.ndarray: cpu}  # so that CuPy is imported with its first array, and looked for once
+
 
 def of(array):
     """The primitives for an array: module `cpu` for NumPy's, `gpu` for CuPy's. Raises TypeError for anything else."""
+    primitives = _by_type.get(type(array))
+    if primitives is not None:
+        return primitives
     if isinstance(array, (np.ndarray, np.generic)):  # NumPy turns arrays of no axes into numbers
         return cpu
     if is_array(array):
         from . import gpu
 
+        _by_type[type(array)] = gpu
         return gpu
     raise TypeError(f"expected a NumPy or CuPy array, found {type(array).__name__}")
 

@@ -28,7 +28,7 @@ def as_input(model, images):
     `model.inputs` says how they are normalised; for a model that does not say, they are "rgb". Where bfloat16 is
     computed with (backend/precision.py), so are they.
     """
-    like = model.parameters()[0].data
+    like = model.like
     images = images.there if isinstance(images, Hosted) else backend.of(like).xp.asarray(images)
     return Tensor(normalise(images, getattr(model, "inputs", "rgb"), precision.of_maps(like.dtype)))
 

@@ -37,7 +37,7 @@ class View:
     @property
     def dtype(self):
         """Of the logits."""
-        return self.model.parameters()[0].dtype
+        return self.model.like.dtype
 
     def lines(self, lines):
         """The logits of some lines (a slice) of the view, lines×w×K. Lines above them can not be asked for again."""

@@ -155,7 +155,7 @@ class Run:
         missed = bool(self.done) and self._evaluation_due() and not scores_log.has(self.done)
         if self._agreed(missed) and self._evaluate(scores_log, stop):  # the run was stopped before it, or in it
             return self._stopped()
-        saved, unread, like = time.monotonic(), [], self.model.parameters()[0].data
+        saved, unread, like = time.monotonic(), [], self.model.like
         every, step_on = 1, self.step
         if not isinstance(like, np.ndarray):
             every, step_on = READ_EVERY, functools.partial(self._step, read=False)

@@ -6,6 +6,7 @@ would make the host wait for the device.
 
 import sys
 
+import cublas_twin
 import cupy_standin
 import numpy as np
 import pytest
@@ -280,3 +281,24 @@ def test_the_stand_in_refuses_what_cupy_refuses():
         with pytest.raises(SettingError, match="cuda:1 was asked for, 1 CUDA devices were found"):
             backend.module("cuda:1")
     assert sys.modules.get("cupy") is not cupy_standin.module  # it is gone
+
+
+@needs_compiler
+def test_what_is_started():
+    """Each start costs Python time: the kernels and products of a normalisation and of a convolution, in order."""
+    with cupy_standin.installed():
+        x, w = (Tensor(backend.to_device(random(*shape), "cuda"), requires_grad=True)
+                for shape in ((2, 8, 8, 4), (3, 3, 4, 4)))
+        gamma, beta = (Tensor(backend.to_device(random(4), "cuda"), requires_grad=True) for _ in range(2))
+        cublas_twin.calls.clear()
+        y = ops.conv2d(x, w, padding=1)
+        assert cupy_standin.launches == ["excerpt", "excerpt"] and len(cublas_twin.calls) == 3  # one for a line of w
+        cupy_standin.launches.clear()
+        y = ops.batch_norm(y, gamma, beta, zeros(y, 4), zeros(y, 4), True, relu=True)
+        assert cupy_standin.launches == ["moments_of_blocks", "merge_moments", "follow", "normaliser", "scale_shift"]
+        cupy_standin.launches.clear()
+        cublas_twin.calls.clear()
+        y.backward(y.data.copy())
+        assert cupy_standin.launches == ["gradients_of_blocks", "merge_sums", "normaliser_backward", "combine",
+                                         "excerpt", "excerpt", "gather_windows"]
+        assert len(cublas_twin.calls) == 3 + 1  # dx as y, dW of windows
