@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from data.make_context import write_context
+from data.make_folder import write_pairs
 from data.make_voc import write_sbd, write_voc
-from on_device import needs_compiler
+from on_device import needs_bfloat16, needs_compiler
 from PIL import Image
 
 from minihgd import models, weights
@@ -54,6 +56,35 @@ def test_training(folder, flags):
     assert len(one) == len(other) and abs(one[0] - other[0]) < 1e-5 * one[0]
     files = [sorted(os.listdir(folder / f"{name}-{device}")) for device in ("cpu", "cuda")]
     assert files[0] == files[1]
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("script", ["train_voc.py", "train_pcontext.py", "train_folder.py"])
+def test_training_with_another_precision(script, folder, tmp_path):
+    """The loss of the first step, of each script, is float32's but for the digits that are missing."""
+    root = {"train_voc.py": folder / "data", "train_pcontext.py": tmp_path / "context",
+            "train_folder.py": tmp_path / "own"}[script]
+    if script == "train_pcontext.py":
+        write_context(root)
+    if script == "train_folder.py":
+        (root / "images").mkdir(parents=True)
+        (root / "masks").mkdir()
+        write_pairs(root / "images", root / "masks")
+    losses = []
+    for precision in ("float32", "tf32", "bfloat16"):
+        said = command(tmp_path, script, "--data", root, *TINY, "--codeword-channels", "4", "--form", "released",
+                       "--out", precision, "--precision", precision, device="cuda")
+        assert "mIoU" in said
+        with open(tmp_path / precision / "steps.csv") as log:
+            losses.append(float(next(csv.DictReader(log))["loss"]))
+    right, tf32, bfloat16 = losses
+    assert abs(tf32 - right) < 1e-3 * right and 0 < abs(bfloat16 - right) < 1e-2 * right
+
+
+def test_a_precision_needs_a_gpu(folder):
+    done = subprocess.run([sys.executable, str(EXAMPLES / "train_voc.py"), "--data", "data", "--precision", "tf32"],
+                          cwd=folder, text=True, capture_output=True)
+    assert done.returncode == 1 and done.stderr == "error: precision: tf32 needs a GPU; on the CPU it is float32\n"
 
 
 @pytest.mark.parametrize("script, arguments", [
