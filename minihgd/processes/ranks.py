@@ -36,6 +36,7 @@ class Ranks(Alone):
                   f"{hosts[0]}: {error}", file=sys.stderr, flush=True)
             time.sleep(PASSED_ON)
             self.comm.Abort(1)
+            os._exit(1)  # see `abort`
         self._share_cores()
 
     def _share_cores(self):
@@ -101,6 +102,7 @@ class Ranks(Alone):
         print(f"rank {self.rank}: {text}" if text and self.rank else text, end="", file=sys.stderr, flush=True)
         time.sleep(PASSED_ON)
         self.comm.Abort(status)
+        os._exit(status)  # MPICH's Abort may come back before the end, and the error would be said again
 
 
 def _last_words(error):
