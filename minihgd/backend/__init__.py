@@ -10,6 +10,9 @@ is written once:
     scale_shift(x, scale, shift, ...)     x · scale + shift with a row for the columns; + residual; ReLU
     normalise_backward(dy, x, mean, y)    through the ReLU, with the sums that a normalisation's gradient needs
     combine(g, x, a, b, c)                a g + b x + c with rows for the columns
+    normaliser, normaliser_backward       those rows, from statistics and their gradients
+    follow(running_mean, ...)             running statistics moved towards a batch's
+    pixels(images, ...)                   bytes as a backbone takes them
     add(a, b), add_row(x, row)            sums
     softmax(z)                            softmax along the rows of a matrix
     relu(x), relu_backward(dy, y)         max(x, 0), and dy where y > 0

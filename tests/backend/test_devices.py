@@ -4,6 +4,7 @@ What NumPy arrays give is the measure. The stand-in (tests/cupy_standin.py) refu
 would make the host wait for the device.
 """
 
+import inspect
 import sys
 
 import cublas_twin
@@ -281,6 +282,24 @@ def test_the_stand_in_refuses_what_cupy_refuses():
         with pytest.raises(SettingError, match="cuda:1 was asked for, 1 CUDA devices were found"):
             backend.module("cuda:1")
     assert sys.modules.get("cupy") is not cupy_standin.module  # it is gone
+
+
+OWN = {"cpu": {"is_busy", "excerpt"}, "windows": {"line_blocks", "taps", "excerpt"}, "losses": {"softmax_loss"},
+       "resampling": {"bands", "neighbours", "resize_rows"}}  # what only NumPy's have; excerpt has a filling there
+
+
+@needs_compiler
+@pytest.mark.parametrize("part", ["cpu", "windows", "pooling", "resampling", "losses"])
+def test_both_kinds_of_primitives_are_called_alike(part):
+    """Every public function on NumPy arrays has its like on CuPy's, with the same parameters."""
+    host = backend.cpu if part == "cpu" else getattr(backend.cpu, part)
+    with cupy_standin.installed():
+        gpu = backend.module("cuda")
+        device = gpu if part == "cpu" else getattr(gpu, part)
+        functions = {name for name, f in vars(host).items()
+                     if inspect.isfunction(f) and not name.startswith("_") and f.__module__.startswith("minihgd")}
+        for name in functions - OWN.get(part, set()):
+            assert inspect.signature(getattr(device, name)) == inspect.signature(getattr(host, name)), name
 
 
 @needs_compiler
