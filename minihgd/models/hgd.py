@@ -144,7 +144,7 @@ class PaperDecoder(Decoder):
                 setattr(self, f"e{scale}", nn.Conv2d(cin, compressed, 1))
         m32, m8 = len(self.codebook_scales) * compressed, len(self.guidance_scales) * compressed
         self.base = nn.Conv2d(m32, D, 1)
-        self.attention = nn.Conv2d(m32, codewords, 1)
+        self.attention = nn.Conv2d(m32, codewords, 1)  # its bias never learns: the softmax does not see a shift
         self.guidance = nn.Conv2d(m8, D, 1)
         # At first f̃, a sum of n codewords, is to be of a codeword's size, and no class preferred.
         self.coefficients = nn.Conv2d(D, codewords, 1, gain=codewords**-0.5)
