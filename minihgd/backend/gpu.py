@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import SettingError
 from . import gpu_maps
 from .gemm import matmul  # noqa: F401
-from .launch import NULL, PACKS, int32, over_columns, over_elements, over_lanes, over_threads, uint32, whole
+from .launch import COUNT, NULL, int32, over_columns, over_elements, over_lanes, over_threads, whole
 from .precision import wide
 from .uploads import Uploads
 
@@ -81,7 +81,7 @@ def _scale_shift(x, scale, shift, residual, relu, out):
     x, residual = whole(x), NULL if residual is None else whole(residual)
     scale, shift = (NULL if row is None else whole(row, wide(x.dtype)) for row in (scale, shift))
     over_elements("scale_shift", x, x.shape[1], [x, residual, out],
-                  x, scale, shift, residual, out, PACKS, int32(x.shape[1]), int32(relu))
+                  x, scale, shift, residual, out, COUNT, int32(x.shape[1]), int32(relu))
     return out
 
 
@@ -141,7 +141,7 @@ def combine(g, x, a, b, c):
     """g M×C, x M×C and the rows a, b, c of C -> a g + b x + c."""
     g, x, out = whole(g), whole(x), cp.empty(x.shape, x.dtype)
     over_elements("combine", x, x.shape[1], [g, x, out], g, x, *(whole(row, wide(x.dtype)) for row in (a, b, c)), out,
-                  PACKS, int32(x.shape[1]))
+                  COUNT, int32(x.shape[1]))
     return out
 
 
@@ -153,7 +153,7 @@ def pixels(images, scale, shift, reverse, dtype):
     images = whole(images, np.uint8)
     y = cp.empty(images.shape, dtype)
     table = _of_values(tuple(scale.tolist()), tuple(shift.tolist()), wide(dtype), cp.cuda.Device().id)
-    over_elements("pixels", y, 1, [y], images, table, y, int32(reverse), PACKS)
+    over_elements("pixels", y, 1, [y], images, table, y, int32(reverse), COUNT)
     return y
 
 
@@ -178,7 +178,7 @@ def relu_backward(dy, y):
     """dy where y > 0, else 0."""
     dy, y = whole(dy), whole(y)
     dx = cp.empty(y.shape, y.dtype)
-    over_elements("relu_backward", y, y.size, [dy, y, dx], dy, y, dx, PACKS)
+    over_elements("relu_backward", y, y.size, [dy, y, dx], dy, y, dx, COUNT)
     return dx
 
 
@@ -189,7 +189,7 @@ def momentum_steps(parameters, momentum, decay, share=None):
         if w.flags.c_contiguous and v.flags.c_contiguous:
             over_threads("momentum_step", w.dtype, 1, w.size, w, v, whole(g, w.dtype),
                          NULL if share is None else whole(share, w.dtype), number(lr), number(momentum), number(decay),
-                         uint32(w.size))
+                         COUNT)
         else:
             v[...] = momentum * v + (g if share is None else share * g) + decay * w
             w -= number(lr) * v

@@ -8,7 +8,7 @@ import functools
 import cupy as cp
 import numpy as np
 
-from .launch import PACKS, int32, over_elements, over_threads, uint32, whole
+from .launch import COUNT, int32, over_elements, over_threads, uint32, whole
 from .precision import wide
 
 WINDOWS = 1 << 26  # elements of a block of gathered windows
@@ -32,7 +32,7 @@ def gather_windows(x, window, lines):
     rows = cp.empty((n * height * width, pitch), x.dtype)
     G = rows[:, : taps * c]
     over_elements("gather_windows", G, c, [x, rows], x, rows, *map(int32, (pitch, h, w, c, lines.start, height, width)),
-                  *_described(window), PACKS)
+                  *_described(window), COUNT)
     return G
 
 
@@ -42,7 +42,7 @@ def add_windows(windows, window, first, lines, map_width):
     c = columns // (window.kernel[0] * window.kernel[1])
     dx = cp.empty((n, lines.stop - lines.start, map_width, c), windows.dtype)
     over_elements("add_windows", dx, c, [windows, dx], windows, dx, int32(lines.start), int32(dx.shape[1]),
-                  int32(map_width), int32(c), int32(first), int32(height), int32(width), *_described(window), PACKS)
+                  int32(map_width), int32(c), int32(first), int32(height), int32(width), *_described(window), COUNT)
     return dx
 
 
@@ -70,7 +70,7 @@ def _excerpt(x, out, size, corner, pixels):
 
 def _pooled(window, c, size, outputs):
     """A pooling kernel's sizes: of the map and its outputs, of the window, and how many packs there are."""
-    return *map(int32, (*size, c, *outputs, *window.kernel, *window.stride, *window.padding)), PACKS
+    return *map(int32, (*size, c, *outputs, *window.kernel, *window.stride, *window.padding)), COUNT
 
 
 def max_pool(x, window, height, width):
@@ -131,7 +131,7 @@ def resample(x, vertical, horizontal):
     h, w = len(vertical.matrix), len(horizontal.matrix)
     y = cp.empty((n, h, w, c), x.dtype)
     over_elements("resample", y, c, [x, y], x, y, *few_weights(vertical, x.dtype), *few_weights(horizontal, x.dtype),
-                  *map(int32, (H, W, c, h, w)), PACKS)
+                  *map(int32, (H, W, c, h, w)), COUNT)
     return y
 
 
@@ -146,11 +146,11 @@ def upsampled_loss(logits, target, share, vertical, horizontal, keeps):
     between = (*few_weights(vertical, dtype, 2)[:2], *few_weights(horizontal, dtype, 2)[:2])
     sizes = tuple(map(int32, (h, w, K, H, W)))
     over_threads("pixel_losses", dtype, 1, target.size, z, target, losses, log_sums, *between, share, *sizes,
-                 uint32(target.size))
+                 COUNT)
     loss = losses.sum(dtype=np.float64)
     if not keeps:
         return loss, None
     dz = cp.empty(z.shape, dtype)
     over_threads("pixel_gradients", dtype, 1, dz.size, z, target, log_sums, dz, *between,
-                 *few_weights(vertical.T, dtype), *few_weights(horizontal.T, dtype), share, *sizes, uint32(dz.size))
+                 *few_weights(vertical.T, dtype), *few_weights(horizontal.T, dtype), share, *sizes, COUNT)
     return loss, dz

@@ -15,6 +15,7 @@ LANES = 32  # columns of a block that merges, and its threads for each of them; 
 BLOCKS, MOST = 1056, 1024  # of a sum down the columns: 8 on each of a large GPU's processors; for one group of columns
 TYPES = {"float32": ("float", "float"), "float64": ("double", "double"), "bfloat16": ("bf16", "float")}  # T, ACC
 NULL = np.intp(0)  # in place of an array that is left out
+COUNT = object()  # in place of how many threads there are
 int32, uint32 = np.int32, np.uint32  # CuPy passes Python's own numbers as 64 bits, whatever a kernel expects
 
 
@@ -52,21 +53,16 @@ def neighbours(columns, *arrays):
 def over_elements(name, like, columns, arrays, *arguments):
     """Start a kernel with a thread for each pack of the elements of `like`, whose rows have so many columns.
 
-    arrays: those of the type of `like` that are read or written in packs. arguments: all of the kernel's, with `PACKS`
-    where it expects their number.
+    arrays: those of the type of `like` that are read or written in packs. arguments: see `over_threads`.
     """
     V = neighbours(columns, *arrays)
-    packs = uint32(like.size // V)
-    over_threads(name, like.dtype, V, int(packs), *(packs if a is PACKS else a for a in arguments))
+    over_threads(name, like.dtype, V, like.size // V, *arguments)
 
 
-PACKS = object()
-
-
-def over_columns(name, x, arrays, lines, before=(), after=()):
+def over_columns(name, x, arrays, lines, before):
     """Start a kernel that sums down the columns of x M×C: -> what each block found, partial P×`lines`·C; rows a block.
 
-    The kernel's arguments: `before`, partial, `after`, M, C and the number of rows of a block.
+    The kernel's arguments: `before`, partial, M, C and the number of rows of a block.
     """
     (M, C), V = x.shape, neighbours(x.shape[1], *arrays)
     across = 1  # threads of a block along the columns, a power of two
@@ -77,16 +73,20 @@ def over_columns(name, x, arrays, lines, before=(), after=()):
     rows = -(-M // blocks)
     blocks = -(-M // rows)
     partial = cp.empty((blocks, lines * C), wide(x.dtype))
-    arguments = (*before, partial, *after, int32(M), int32(C), int32(rows))
+    arguments = (*before, partial, int32(M), int32(C), int32(rows))
     kernel(name, x.dtype, V)((grid, blocks), (across, THREADS // across), arguments)
     return partial, rows
 
 
 def over_threads(name, dtype, V, count, *arguments):
-    """Start a kernel with `count` threads, or a few more. Raises ShapeError for more than there are numbers for."""
+    """Start a kernel with `count` threads, or a few more. Raises ShapeError for more than there are numbers for.
+
+    arguments: all of the kernel's, with `COUNT` where it expects that number.
+    """
     if count >= 1 << 31:
         raise ShapeError(f"{name}: found an array of {count:,} parts, expected less than 2^31 for the GPU's kernels")
     if count:
+        arguments = tuple(uint32(count) if a is COUNT else a for a in arguments)
         kernel(name, dtype, V)((-(-count // THREADS),), (THREADS,), arguments)
 
 

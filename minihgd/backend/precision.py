@@ -35,7 +35,7 @@ def computing(name):
 
 
 def check(name, device):
-    """Raise SettingError unless arrays like this one, or of this device's name, can be computed with a precision."""
+    """Raise SettingError unless a device, named "cpu" or "cuda…", can compute with a precision."""
     if name not in PRECISIONS:
         raise SettingError(f"precision: found {name!r}, expected one of {', '.join(PRECISIONS)}")
     if name != "float32" and device == "cpu":
