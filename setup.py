@@ -21,6 +21,7 @@ setup(
         "cuda13": ["cupy-cuda13x", "ml_dtypes"],
         "oracle": ["torch", "safetensors", "scikit-learn", "onnx"],
         "plot": ["matplotlib"],
+        "docs": ["pypandoc_binary>=1.13", "pygments>=2.16", "ziamath"],
         "mpi": ["mpi4py>=4", "mpich"],
     },
 )

@@ -21,17 +21,22 @@ def pages():
     return sorted(DOCS.glob("[0-9][0-9]-*.md"))
 
 
-def source(path, name):
-    """The text of a function, class or method (`Class.method`) of a file, not indented. Raises KeyError."""
-    text = (ROOT / path).read_text(encoding="utf-8")
-    node = ast.parse(text)
+def lines(path, name):
+    """The first and the last line of a function, class or method (`Class.method`) of a file. Raises KeyError."""
+    node = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     for part in name.split("."):
         found = [n for n in node.body if getattr(n, "name", None) == part]
         if not found:
             raise KeyError(f"{path}: there is no {name}")
         node, = found
-    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-    return textwrap.dedent("\n".join(text.splitlines()[first - 1 : node.end_lineno])) + "\n"
+    return min([node.lineno, *(d.lineno for d in node.decorator_list)]), node.end_lineno
+
+
+def source(path, name):
+    """The text of a function, class or method of a file, not indented. Raises KeyError."""
+    first, last = lines(path, name)
+    text = (ROOT / path).read_text(encoding="utf-8").splitlines()[first - 1 : last]
+    return textwrap.dedent("\n".join(text)) + "\n"
 
 
 def up_to_date(text):

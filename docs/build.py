@@ -1,0 +1,189 @@
+"""The pages as a small static site: `python docs/build.py [--out build/site]`, with `pip install -e '.[docs]'` before.
+
+Pandoc turns Markdown into HTML and formulas into MathML, which browsers draw by themselves; Pygments colours code. Each
+page stands alone: style and figures are inside it, and nothing is loaded from a network. The README is index.html, and
+the sources that a page links to lie in source/, with their lines numbered. math.ttf is used where the reader's machine
+has no font for formulas; it is STIX Two, out of ziamath's package.
+"""
+
+import argparse
+import base64
+import importlib.resources
+import mimetypes
+import re
+import shutil
+import sys
+from html import escape
+from pathlib import Path
+from string import Template
+from urllib.parse import quote
+
+from excerpts import DOCS, ROOT, lines, pages
+from reading_time import minutes
+
+MATH_FONT, FONT_FILE = "math.ttf", "STIXTwoMath-Regular.ttf"
+LANGUAGES = {"": "text", "cu": "cuda", "md": "markdown", "sh": "bash"}  # Pygments' names where ours differ
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
+FROM = re.compile(r"^<!-- from (\S+): ([\w.]+) -->$", re.M)
+LINK = re.compile(r'\b(href|src)="([^"]*)"')
+
+
+def coloured(code, language):
+    """Code -> HTML for the inside of <pre>; a block with prompts is a session at them."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+
+    lexer = "pycon" if code.startswith(">>>") else LANGUAGES.get(language, language)
+    return highlight(code, get_lexer_by_name(lexer, stripnl=False), HtmlFormatter(nowrap=True))
+
+
+def style():
+    """The style sheet, with Pygments' colours for light and for dark."""
+    from pygments.formatters import HtmlFormatter
+
+    def colours(name):
+        rules = HtmlFormatter(style=name).get_style_defs("pre").splitlines()
+        return "\n".join(rule for rule in rules if rule.startswith("pre .") and "background" not in rule)
+
+    dark = f"@media (prefers-color-scheme: dark) {{\n{colours('github-dark')}\n}}"
+    return "\n".join([(DOCS / "site" / "style.css").read_text(encoding="utf-8"), colours("default"), dark])
+
+
+def html(text):
+    """Markdown without its title -> HTML of its body, and of the list of its sections."""
+    import pypandoc
+
+    def block(match):
+        if match[1] == "math":
+            return match[0]  # Pandoc's
+        return f"<pre>{coloured(match[2], match[1])}</pre>"
+
+    text = FENCED.sub(block, FROM.sub(excerpt_of, text))
+    options = ["--mathml", "--wrap=preserve", "--toc", "--toc-depth=2", "--standalone",
+               "--metadata=pagetitle=minihgd",
+               f"--template={DOCS / 'site' / 'parts.html'}", "--fail-if-warnings"]  # as of TeX that it cannot read
+    sections, _, body = pypandoc.convert_text(text, "html5", format="gfm", extra_args=options).partition("<!-- body -->")
+    return body, sections
+
+
+def excerpt_of(match):
+    """The caption of an excerpt: where it stands."""
+    first, _ = lines(match[1], match[2])
+    return f'<p class="from"><a href="/{match[1]}#L{first}">{match[1]}</a>, {match[2]}</p>\n'
+
+
+class Site:
+    """`write()` fills the folder `out`; `sources` grows while pages are linked. Raises FileExistsError."""
+
+    def __init__(self, out):
+        self.out, self.style = Path(out), style()
+        if self.out.exists() and not (self.out / MATH_FONT).exists() and any(self.out.iterdir()):
+            raise FileExistsError(f"{out} is no site of these pages, and would be replaced: name another folder")
+        self.pages = {ROOT / "README.md": "index.html"}
+        self.pages |= {page: f"{page.stem}.html" for page in [*pages(), DOCS / "results.md"]}
+        self.titles = {page: re.match(r"# (.*)", page.read_text(encoding="utf-8"))[1] for page in self.pages}
+        self.sources = {}  # file or folder -> its place in the site
+
+    def write(self):
+        aside = self.out.with_name(self.out.name + ".part")
+        shutil.rmtree(aside, ignore_errors=True)
+        for page, place in self.pages.items():
+            self._save(aside / place, self.page(page))
+        waiting = dict(self.sources)
+        while waiting:  # a folder's list leads to more
+            for source, place in waiting.items():
+                self._save(aside / place, self.source(source))
+            waiting = {source: place for source, place in self.sources.items() if not (aside / place).exists()}
+        with importlib.resources.as_file(importlib.resources.files("ziamath.fonts") / FONT_FILE) as font:
+            shutil.copy(font, aside / MATH_FONT)
+        shutil.rmtree(self.out, ignore_errors=True)
+        aside.rename(self.out)
+
+    def _save(self, path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def page(self, page):
+        """A page of docs/, or the README, as HTML."""
+        _, _, text = page.read_text(encoding="utf-8").partition("\n")
+        body, sections = html(text)
+        if page in pages():
+            body = f'<p class="minutes">{minutes(text):.0f} minutes, without the exercises</p>\n{body}'
+        return self.framed(self.titles[page], self.linked(body, page), sections, page)
+
+    def source(self, path):
+        """A file with its lines numbered, or the list of a folder, as HTML."""
+        name = path.relative_to(ROOT).as_posix()
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.is_file() and p.suffix in (".py", ".cu", ".md"))
+            body = "<ul>" + "".join(f'<li><a href="/{name}/{p.name}">{p.name}</a></li>' for p in inside) + "</ul>"
+        else:
+            code = coloured(path.read_text(encoding="utf-8"), path.suffix[1:]).rstrip("\n").split("\n")
+            body = "<pre>" + "\n".join(f'<span id="L{i}"><a class="line" href="#L{i}">{i}</a>{line}</span>'
+                                       for i, line in enumerate(code, 1)) + "</pre>"
+        return self.framed(name, self.linked(body, path), "", path)
+
+    def framed(self, title, body, sections, path):
+        """The body with the lists around it."""
+        order = list(self.pages)
+        items = "\n".join(f'<li><a href="{self.way(path, page)}"{" aria-current=page" * (page == path)}>'
+                          f"{escape(self.titles[page])}</a></li>" for page in order)
+        onwards = ""
+        if path in order:
+            i = order.index(path)
+            before, after = order[i - 1 : i], order[i + 1 : i + 2]
+            steps = [f'<a href="{self.way(path, p)}">{sign.format(escape(self.titles[p]))}</a>'
+                     for sign, found in (("← {}", before), ("{} →", after)) for p in found]
+            onwards = f'<div class="onwards">{"".join(steps)}</div>'
+        frame = Template((DOCS / "site" / "page.html").read_text(encoding="utf-8"))
+        return frame.substitute(title=escape(title), style=self.style, pages=f"<ol>{items}</ol>", body=body,
+                                onwards=onwards, sections=sections)
+
+    def linked(self, body, path):
+        """HTML whose links lead within the site, and whose pictures are inside it. Raises FileNotFoundError."""
+        def link(match):
+            kind, (target, _, place) = match[1], match[2].partition("#")
+            if not target or re.match(r"\w+:", target):
+                return match[0]
+            found = (ROOT / target[1:] if target.startswith("/") else path.parent / target).resolve()
+            if not found.exists():
+                raise FileNotFoundError(f"{path.name}: there is no {target} (a link)")
+            if kind == "src":
+                return f'src="{data_of(found)}"'
+            return f'href="{self.way(path, found)}{"#" + place if place else ""}"'
+
+        return LINK.sub(link, body)
+
+    def way(self, start, target):
+        """The relative address of a page, file or folder, seen from another's place."""
+        return quote("../" * self.place(start).count("/") + self.place(target))
+
+    def place(self, path):
+        if path in self.pages:
+            return self.pages[path]
+        name = path.relative_to(ROOT).as_posix()
+        return self.sources.setdefault(path, f"source/{name}/index.html" if path.is_dir() else f"source/{name}.html")
+
+
+def data_of(path):
+    """A file as the address that contains it."""
+    return f"data:{mimetypes.guess_type(path)[0]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "site", help="a folder, replaced as a whole")
+    out = parser.parse_args(arguments).out
+    try:
+        site = Site(out)
+        site.write()
+    except FileExistsError as error:
+        sys.exit(str(error))
+    except ImportError as error:
+        sys.exit(f"build.py needs {error.name}: pip install -e '.[docs]'")
+    print(f"{len(site.pages)} pages: {out / 'index.html'}")
+
+
+if __name__ == "__main__":
+    main()
