@@ -63,7 +63,7 @@ def html(text):
     options = ["--mathml", "--wrap=preserve", "--toc", "--toc-depth=2", "--standalone",
                "--metadata=pagetitle=minihgd",
                f"--template={DOCS / 'site' / 'parts.html'}", "--fail-if-warnings"]  # as of TeX that it cannot read
-    sections, _, body = pypandoc.convert_text(text, "html5", format="gfm", extra_args=options).partition("<!-- body -->")
+    sections, body = pypandoc.convert_text(text, "html5", format="gfm", extra_args=options).split("<!-- body -->")
     return body, sections
 
 

@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 
 import diagrams
+import graphs
+import matrices
 import plots
 import scene_maps
 
 FOLDER = Path(__file__).parent / "figures"
-FIGURES = diagrams.FIGURES | plots.FIGURES | scene_maps.FIGURES  # file name -> function: a Drawing, or a Pillow image
+# file name -> function: a Drawing, or a Pillow image
+FIGURES = diagrams.FIGURES | graphs.FIGURES | matrices.FIGURES | plots.FIGURES | scene_maps.FIGURES
 
 
 def contents(name):

@@ -8,7 +8,7 @@ tensor:
     dL/dx = sum over the ops that use x of (d op / d x)^T dL/d(output of op)
 
 A run of ops can be left off the tape and recorded only when the walk comes to it: see `Recomputed`. Nothing here knows
-any layer.
+any layer. Derived in docs/02-the-tape.md.
 """
 
 import contextlib
@@ -35,18 +35,21 @@ def _set_recording(on):
 
 
 def no_grad():
-    """A context in which nothing is recorded and ops keep nothing for a backward pass."""
+    """A context in which nothing is recorded and ops keep nothing for a backward pass. docs/02-the-tape.md."""
     return _set_recording(False)
 
 
 def is_recording():
-    """Whether ops are computed and recorded: not within `no_grad` or `run_instead`."""
+    """Whether ops are computed and recorded: not within `no_grad` or `run_instead`. docs/02-the-tape.md."""
     return _recording and _run_instead is None
 
 
 @contextlib.contextmanager
 def run_instead(run):
-    """A context in which `run(op, inputs)` gives an op's output tensor: how a model is costed without computing."""
+    """A context in which `run(op, inputs)` gives an op's output tensor: how a model is costed without computing.
+
+    inputs: a tuple of tensors, None for one left out. Used in docs/10-the-decoders-algebra.md.
+    """
     global _run_instead
     before, _run_instead = _run_instead, run
     try:
@@ -58,8 +61,10 @@ def run_instead(run):
 class Tensor:
     """An array whose history is recorded.
 
-    `data` is a NumPy or CuPy array. `grad`, after a backward pass, is an array of the same shape for the leaves
-    (tensors that no op made) with `requires_grad`, and None elsewhere; it adds up over passes until set to None.
+    `data` is a NumPy or CuPy array, or becomes a NumPy array. `grad`, after a backward pass, is an array of the same
+    shape for the leaves (tensors that no op made) with `requires_grad`, and None elsewhere; it adds up over passes
+    until set to None. Raises TypeError for data that is a Tensor, or that wants a gradient and is not floating-point;
+    `backward` raises RuntimeError and ValueError. docs/02-the-tape.md.
     """
 
     __array_priority__ = 100  # NumPy leaves `array + tensor` to the tensor
@@ -76,14 +81,17 @@ class Tensor:
 
     @property
     def shape(self):
+        """The size along each axis of the data."""
         return self.data.shape
 
     @property
     def dtype(self):
+        """The type of the data's elements."""
         return self.data.dtype
 
     @property
     def ndim(self):
+        """How many axes the data has."""
         return self.data.ndim
 
     def numpy(self):
@@ -94,7 +102,8 @@ class Tensor:
         """Add d(self)/d(leaf), contracted with `grad` (same shape as self; 1 for a scalar), to every leaf's `.grad`.
 
         The tape is consumed: what the ops kept is freed on the way, and a second pass through it raises
-        RuntimeError.
+        RuntimeError. So do a tensor that depends on no leaf with `requires_grad`, and one that is no scalar where no
+        `grad` is given. Raises ValueError for a `grad` of another shape.
         """
         if not self.requires_grad:
             raise RuntimeError("backward() on a tensor that depends on nothing with requires_grad=True")
@@ -192,6 +201,9 @@ class Op:
     `backward` takes it back with `self.saved("name")` and returns one gradient for each input (or just the
     gradient where there is one input). `self.needs[i]` is False for an input whose gradient nobody wants.
     `shape(*shapes)` is the output's shape, and `macs(*shapes)` the multiply-accumulates it takes.
+
+    Calling the op computes its output tensor from tensors or arrays, None for an optional input that is left out, and
+    records a copy of the op. Raises TypeError where a pass is not defined. docs/02-the-tape.md.
     """
 
     inputs = None
@@ -236,13 +248,24 @@ class Op:
         self._saved = None
 
     def forward(self, *arrays):
+        """The output, one array, from the inputs' arrays (None for an input left out); saves what backward needs.
+
+        Raises ShapeError, or a ValueError of NumPy's, where the inputs do not fit together.
+        """
         raise TypeError(f"{type(self).__name__} has no forward")
 
     def backward(self, dy):
+        """From the gradient dy of the output, of its shape, those of the inputs, each of its input's shape.
+
+        A tuple of arrays, in which None may stand for a gradient that nobody wants; or just the array for one input.
+        """
         raise TypeError(f"{type(self).__name__} has no backward")
 
     def shape(self, *shapes):
-        """The output's shape from the inputs' (None for an input left out); by default that of the first."""
+        """The output's shape from the inputs' (None for an input left out); by default that of the first.
+
+        Nothing is computed. Raises ShapeError, or a ValueError of NumPy's, where an op sees that inputs do not fit.
+        """
         return shapes[0]
 
     def macs(self, *shapes):
@@ -259,6 +282,7 @@ class Recomputed(Op):
     run: a function of no arguments that returns the output, a tensor. The op is called with the tensors that `run`
     uses: all that may want a gradient. remember: a function that notes what else `run` depends on or changes, and
     returns a function that brings it back: the second run begins where the first began, and leaves no trace.
+    docs/02-the-tape.md.
     """
 
     def __init__(self, run, remember):

@@ -1,4 +1,8 @@
-"""The errors people meet: each message names the file or argument, what was found and what was expected."""
+"""The errors people meet: each message names the file or argument, what was found and what was expected.
+
+Some are met in docs/12-resnet-and-its-checkpoints.md (weights), docs/13-training.md (checkpoints) and
+docs/15-checking-gradients.md (gradients).
+"""
 
 
 class MinihgdError(Exception):
@@ -6,7 +10,7 @@ class MinihgdError(Exception):
 
 
 class GradientError(MinihgdError, AssertionError):
-    """A backward pass disagrees with the numerical derivative of its forward pass."""
+    """A backward pass disagrees with the numerical derivative of its forward pass. docs/15-checking-gradients.md."""
 
 
 class ShapeError(MinihgdError, ValueError):

@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or not there."""
+"""Writing files so that they are whole or not there. Used for checkpoints: docs/13-training.md."""
 
 import contextlib
 import os
@@ -6,7 +6,10 @@ import os
 
 @contextlib.contextmanager
 def written_aside(path, mode="wb"):
-    """A file to write in, beside `path`, that becomes `path` when the block ends well and vanishes otherwise."""
+    """A file to write in, beside `path`, that becomes `path` when the block ends well and vanishes otherwise.
+
+    mode: as for `open`. Raises OSError, which names the file, where it cannot be written.
+    """
     aside = f"{path}.{os.getpid()}.part"  # another process may be writing the same file
     try:
         with naming(path):

@@ -6,7 +6,8 @@ every argument. Central differences measure it:
     d⟨ȳ, f⟩/da_i  ≈  ⟨ȳ, f(a + h e_i) - f(a - h e_i)⟩ / 2h
 
 The cotangent is random because a constant one hides errors: the outputs of a softmax or of batch normalisation add
-up to a constant, so with ȳ = 1 their true gradient is zero and a missing term goes unseen.
+up to a constant, so with ȳ = 1 their true gradient is zero and a missing term goes unseen. See
+docs/15-checking-gradients.md.
 """
 
 import numpy as np
@@ -20,8 +21,8 @@ def gradcheck(function, *arrays, tol=1e-6, step=1e-5, seed=0):
 
     function: takes as many tensors as there are arrays and returns one tensor; it must give the same output for the
     same inputs. arrays: NumPy arrays of any shape, checked in float64; keep them away from kinks by more than `step`.
-    The error of an argument is its largest absolute error over its largest gradient. Raises GradientError, naming
-    argument and element, where it exceeds `tol`.
+    The error of an argument is its largest absolute error over its largest gradient. seed: of the cotangent. Raises
+    GradientError, naming argument and element, where it exceeds `tol`. docs/15-checking-gradients.md.
     """
     rng = np.random.default_rng(seed)
     arrays = [np.array(a, dtype=np.float64) for a in arrays]
@@ -54,7 +55,7 @@ def gradcheck(function, *arrays, tol=1e-6, step=1e-5, seed=0):
 
 
 def numerical_gradient(value, a, step=1e-5):
-    """Central differences of the scalar function `value` at array `a`, element by element; shape of `a`."""
+    """Central differences of the scalar `value(a)`, `step` both ways; shape of `a`. docs/15-checking-gradients.md."""
     gradient = np.empty_like(a)
     for i in np.ndindex(a.shape):
         ahead, behind = a.copy(), a.copy()
@@ -72,7 +73,8 @@ def check_directions(loss, parameters, directions=4, tol=1e-6, step=1e-6, seed=0
 
         d loss / d direction = sum over the parameters of <gradient, direction>
 
-    Raises GradientError where the two differ by more than `tol` of the sum's largest term.
+    directions: how many. step: what share of a direction is gone to each side. seed: of the directions. Raises
+    GradientError where the two differ by more than `tol` of the sum's largest term. docs/15-checking-gradients.md.
     """
     for parameter in parameters:
         parameter.grad = None

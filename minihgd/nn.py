@@ -2,6 +2,9 @@
 
 A module's attributes are its parts: a `Parameter` is trained, an array is a buffer (running statistics), a `Module`
 or a `Sequential` is a part of its own. Names join the attributes with dots, as in `layer1.0.conv1.weight`.
+
+The pages that derive a layer's gradients are named in its docstring. docs/12-resnet-and-its-checkpoints.md makes a
+network of them, docs/13-training.md trains one.
 """
 
 import math
@@ -14,7 +17,7 @@ from .autograd import Recomputed, Tensor, is_recording
 
 
 class Parameter(Tensor):
-    """A tensor that is trained: a leaf with `requires_grad`."""
+    """A tensor that is trained: a leaf with `requires_grad`. data: an array of floats. docs/13-training.md."""
 
     def __init__(self, data):
         super().__init__(data, requires_grad=True)
@@ -26,6 +29,9 @@ class Module:
     With `recompute`, which is for modules that return one tensor, the tape keeps in training only the inputs of a
     call: what is computed inside is forgotten, and computed again in the backward pass. The gradients are the same to
     the bit; running statistics move once, and dropout drops the same channels.
+
+    Raises TypeError when called without a `forward`; `load_state_dict` raises KeyError and ValueError.
+    docs/13-training.md.
     """
 
     training = True
@@ -158,11 +164,15 @@ class Module:
         return self
 
     def forward(self, *inputs, **options):
+        """What the module computes from its inputs, tensors or arrays: a tensor, or as the class says."""
         raise TypeError(f"{type(self).__name__} has no forward")
 
 
 class Sequential(Module):
-    """Modules one after the other, named 0, 1, 2, … A normalisation and a ReLU behind it are computed as one op."""
+    """`modules` one after the other, named 0, 1, 2, … A normalisation and a ReLU behind it are computed as one op.
+
+    Used in docs/12-resnet-and-its-checkpoints.md.
+    """
 
     def __init__(self, *modules):
         for i, module in enumerate(modules):
@@ -186,9 +196,10 @@ class Sequential(Module):
 
 
 class Conv2d(Module):
-    """A convolution with weight kh×kw×Cin×Cout and, unless `bias=False`, a bias of Cout.
+    """A convolution with weight kh×kw×Cin×Cout and, unless `bias=False`, a bias of Cout: x N×H×W×Cin -> N×Ho×Wo×Cout.
 
-    gain: on the size of the initial weights, see `initialise`.
+    cin, cout: channels. size (of the kernel), stride, padding, dilation: pixels, see `ops.conv2d`.
+    gain: on the size of the initial weights, see `initialise`. docs/04-convolution.md.
     """
 
     def __init__(self, cin, cout, size, stride=1, padding=0, dilation=1, bias=True, gain=1.0):
@@ -202,7 +213,11 @@ class Conv2d(Module):
 
 
 class ConvTranspose2d(Module):
-    """A transposed convolution with weight kh×kw×Cin×Cout and, unless `bias=False`, a bias of Cout."""
+    """A transposed convolution with weight kh×kw×Cin×Cout and, unless `bias=False`, a bias of Cout.
+
+    x N×H×W×Cin -> N×Ho×Wo×Cout. cin, cout: channels. size (of the kernel), stride, padding: pixels, see
+    `ops.conv_transpose2d`. docs/04-convolution.md.
+    """
 
     def __init__(self, cin, cout, size, stride=1, padding=0, bias=True):
         kh, kw = ops.convolution.pair(size, "size", 1)
@@ -215,7 +230,10 @@ class ConvTranspose2d(Module):
 
 
 class Linear(Module):
-    """y = x W + b, N×Cin -> N×Cout, with weight W of Cin×Cout and bias b of Cout."""
+    """y = x W + b, N×Cin -> N×Cout, with weight W of Cin×Cout and bias b of Cout. cin, cout: these channels.
+
+    A product and a repeated row: docs/03-pixels-are-rows.md.
+    """
 
     def __init__(self, cin, cout):
         self.weight = Parameter(np.zeros((cin, cout), np.float32))
@@ -226,7 +244,11 @@ class Linear(Module):
 
 
 class BatchNorm2d(Module):
-    """Batch normalisation of C channels: γ is `weight`, β is `bias`, as PyTorch names them."""
+    """Batch normalisation of C channels: γ is `weight`, β is `bias`, as PyTorch names them.
+
+    channels: C. momentum: by what share the running statistics move. eps: added to the variance.
+    docs/05-batch-normalisation.md.
+    """
 
     group = None  # see `Module.in_group`
 
@@ -244,14 +266,14 @@ class BatchNorm2d(Module):
 
 
 class ReLU(Module):
-    """max(x, 0)."""
+    """max(x, 0), element by element: a module without parameters. docs/06-pooling-and-relu.md."""
 
     def forward(self, x):
         return ops.relu(x)
 
 
 class MaxPool2d(Module):
-    """Max pooling."""
+    """Max pooling, x N×H×W×C -> N×Ho×Wo×C; size, stride, padding: see `ops.max_pool2d`. docs/06-pooling-and-relu.md."""
 
     def __init__(self, size, stride=None, padding=0):
         self.size, self.stride, self.padding = size, stride, padding
@@ -261,7 +283,10 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    """Average pooling; `ceil_mode` keeps windows that hang over the edge."""
+    """Average pooling, x N×H×W×C -> N×Ho×Wo×C; `ceil_mode` keeps windows that hang over the edge.
+
+    size, stride, padding: see `ops.avg_pool2d`. docs/06-pooling-and-relu.md.
+    """
 
     def __init__(self, size, stride=None, padding=0, ceil_mode=False):
         self.size, self.stride, self.padding, self.ceil_mode = size, stride, padding, ceil_mode
@@ -271,7 +296,10 @@ class AvgPool2d(Module):
 
 
 class Dropout2d(Module):
-    """Channel dropout with probability p in training. `Module.reseed` says which channels fall."""
+    """Channel dropout with probability p in training. `Module.reseed` says which channels fall.
+
+    x N×H×W×C -> the same shape, see `ops.dropout2d`. docs/03-pixels-are-rows.md.
+    """
 
     group = None  # see `Module.in_group`
 
@@ -284,12 +312,12 @@ class Dropout2d(Module):
 
 
 def initialise(module, seed):
-    """Draw the weights of all convolutions and linear layers from normal distributions. Returns the module.
+    """Draw the weights of all convolutions and linear layers of `module` from normal distributions. Returns the module.
 
     Before batch normalisation and ReLU the variance is 2 / (kh·kw·Cout) (He et al. 2015); a convolution with a bias
     has neither behind it, and 1 / (kh·kw·Cin) keeps the size of its input, as 1 / Cin does in a linear layer. The
     convolution's `gain` scales its deviation. Biases stay zero. Each weight depends on the seed and on its own name
-    only, so that two models agree in what they share.
+    only, so that two models agree in what they share. Used in docs/12-resnet-and-its-checkpoints.md.
     """
     for prefix, part in module.modules():
         if isinstance(part, (Conv2d, ConvTranspose2d, Linear)):

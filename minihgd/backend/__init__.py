@@ -21,7 +21,8 @@ is written once:
     BLOCK                                 how many elements to work on at a time
     windows, pooling, resampling, losses  the same for maps: modules of their own, or one
 
-`conv` (beside this file) builds convolution from `matmul` and views, for both.
+`conv` (beside this file) builds convolution from `matmul` and views, for both. What the GPU's do otherwise is explained
+in docs/17-on-the-gpu-and-on-several.md.
 """
 
 import numpy as np
@@ -69,7 +70,10 @@ def widened(x):
 
 
 def module(device):
-    """The primitives for a device's name: "cpu", "cuda" or "cuda:N". Raises SettingError."""
+    """The primitives for a device's name: "cpu", "cuda" or "cuda:N", which becomes the current GPU.
+
+    Raises SettingError for another name, where CuPy cannot be imported, and for a GPU that is not there.
+    """
     if device == "cpu":
         return cpu
     kind, _, number = str(device).partition(":")
@@ -85,7 +89,7 @@ def module(device):
 
 
 def to_device(array, device):
-    """`array` on the device named: itself if it is there already, a copy otherwise."""
+    """`array` on the device named: itself if it is there already, else a copy. Raises SettingError, as `module`."""
     target = module(device)
     return to_numpy(array) if target is cpu else target.xp.asarray(array)
 

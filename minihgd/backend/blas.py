@@ -3,7 +3,7 @@
 `scipy.linalg.blas` calls the same routines but holds the interpreter's lock, so that no other thread could compute
 meanwhile; ctypes lets go of it. BLAS computes in the thread that calls it, from the import of this module on and for
 whoever else uses SciPy's BLAS in the process; threads.py spreads the work. `ONE_THREAD` says whether this BLAS could be
-told so.
+told so. What that is worth: docs/16-speed-on-the-cpu.md.
 """
 
 import ctypes

@@ -12,6 +12,8 @@ with respect to x and to the weights:
 Write the windows of some output pixels as the rows of a matrix G, with kh·kw·Cin columns. Then y = G W, dG = dy W^T
 and dW = G^T dy are single products. G holds every pixel up to kh·kw times, so it is never built as a whole: a few
 output lines at a time, it is written, used and forgotten while it is in the cache.
+
+Derived in docs/04-convolution.md; how a GPU does without G, in docs/17-on-the-gpu-and-on-several.md.
 """
 
 from . import of, wide, windows

@@ -1,7 +1,9 @@
 """The primitives on NumPy arrays.
 
 Two rules make them fast. Arithmetic works on blocks of rows that stay in the cache while several passes go over them.
-And the blocks, like the parts of a matrix product, are spread over the cores (threads.py).
+And the blocks, like the parts of a matrix product, are spread over the cores (threads.py). Both are explained in
+docs/16-speed-on-the-cpu.md; normalisation is derived in docs/05-batch-normalisation.md, the ReLU in
+docs/06-pooling-and-relu.md, the softmax in docs/11-cross-entropy.md.
 """
 
 import ctypes

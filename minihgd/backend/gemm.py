@@ -2,7 +2,8 @@
 
 CuPy's own `@` copies transposed operands and has no say over the precision; cuBLAS's `gemmEx` takes both as arguments.
 It counts columns first: what is a row-major m×n matrix here is an n×m matrix to it, so C = A B is asked for as
-Cᵀ = Bᵀ Aᵀ, and a matrix whose columns lie together is one that is transposed.
+Cᵀ = Bᵀ Aᵀ, and a matrix whose columns lie together is one that is transposed. Explained in
+docs/17-on-the-gpu-and-on-several.md.
 """
 
 import functools
@@ -25,7 +26,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, out=None, accumulate=Fals
     """op(a) @ op(b) for matrices, or for stacks of them; into `out` or, with `accumulate`, added to it.
 
     a [N×]M×K, b [N×]K×N (transposed if so named) -> [N×]M×N; one of them may be a matrix for the whole stack of the
-    other. `out` may be of the wider type of the two (float32 for bfloat16). Raises ShapeError.
+    other. `out` may be of the wider type of the two (float32 for bfloat16). Raises ShapeError where shapes or dtypes do
+    not fit.
     """
     a, b = (x.swapaxes(-1, -2) if turned else x for x, turned in ((a, transpose_a), (b, transpose_b)))  # views
     stack = a.shape[:-2] if a.ndim > b.ndim else b.shape[:-2]

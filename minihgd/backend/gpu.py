@@ -1,6 +1,7 @@
 """The primitives on CuPy arrays: the same functions as in cpu.py, by cuBLAS (gemm.py) and our own kernels (kernels.cu).
 
-Nothing here waits for the GPU: it works behind the program, which has long gone on to start what comes next.
+Nothing here waits for the GPU: it works behind the program, which has long gone on to start what comes next. Explained
+in docs/17-on-the-gpu-and-on-several.md.
 """
 
 import functools

@@ -1,6 +1,7 @@
 """Windows, pooling, resizing and the loss of enlarged logits on CuPy arrays, each by a kernel.
 
-The same functions as in windows.py, pooling.py, resampling.py and losses.py, which say what they compute.
+The same functions as in windows.py, pooling.py, resampling.py and losses.py, which say what they compute. Why each
+thread gathers what it needs is explained in docs/17-on-the-gpu-and-on-several.md.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""An array on a device beside the NumPy array that it is a copy of."""
+"""An array on a device beside the NumPy array that it is a copy of: see docs/17-on-the-gpu-and-on-several.md."""
 
 
 class Hosted:
@@ -13,6 +13,7 @@ class Hosted:
 
     @property
     def there(self):
+        """The copy on the device; what is computed with it next waits until it has arrived."""
         if self._arrive:
             self._arrive()
             self._arrive = None

@@ -1,4 +1,7 @@
-"""Starting the kernels of kernels.cu: which variant, how many threads, arguments in the types that C expects."""
+"""Starting the kernels of kernels.cu: which variant, how many threads, arguments in the types that C expects.
+
+Explained in docs/17-on-the-gpu-and-on-several.md.
+"""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Sums and copies of CuPy arrays over processes with a GPU each, through NCCL."""
+"""Sums and copies of CuPy arrays over processes with a GPU each, through NCCL.
+
+Explained in docs/17-on-the-gpu-and-on-several.md.
+"""
 
 import cupy as cp
 from cupyx.distributed import NCCLBackend
@@ -15,10 +18,11 @@ def gpus():
 
 
 class Nccl:
-    """The group of processes as CuPy arrays see it: see `processes.Alone`. This one has GPU `number`.
+    """The group of processes as CuPy arrays see it: see `processes.Alone`.
 
-    Calls are queued on the GPU behind what was asked of it before, and the host does not wait for them. Raises
-    SettingError where NCCL cannot join the GPUs.
+    rank, size: number of this process, and how many there are. number: of its GPU. Calls are queued on the GPU behind
+    what was asked of it before, and the host does not wait for them. Raises SettingError where NCCL cannot join the
+    GPUs.
     """
 
     def __init__(self, rank, size, number):
@@ -31,14 +35,17 @@ class Nccl:
                                "for each") from error
 
     def all_reduce_sum(self, array):
+        """Put the sum over the ranks in the place of each one's array; returns it."""
         self.backend.all_reduce(array, array)
         return array
 
     def all_gather(self, vector):
+        """The vectors n of all ranks as rows, size×n."""
         rows = cp.empty((self.size, *vector.shape), vector.dtype)
         self.backend.all_gather(vector, rows, vector.size)
         return rows
 
     def broadcast(self, array):
+        """Put rank 0's array in the place of each one's; returns it."""
         self.backend.broadcast(array)
         return array

@@ -1,4 +1,7 @@
-"""Max and average pooling on NumPy arrays, over the sliding windows of windows.py."""
+"""Max and average pooling on NumPy arrays, over the sliding windows of windows.py.
+
+Derived in docs/06-pooling-and-relu.md.
+"""
 
 import itertools
 

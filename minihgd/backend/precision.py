@@ -4,7 +4,8 @@
     tf32       maps in float32; products round their factors to 10 bits of mantissa and add up in float32
     bfloat16   maps in bfloat16, 7 bits of mantissa; products add up in float32 and are rounded when they are stored
 
-In all of them weights, their gradients and velocities, statistics and the loss are float32.
+In all of them weights, their gradients and velocities, statistics and the loss are float32. What each costs and loses:
+docs/17-on-the-gpu-and-on-several.md.
 """
 
 import contextlib
@@ -19,13 +20,13 @@ _current = "float32"
 
 
 def current():
-    """One of PRECISIONS."""
+    """The name of the precision that GPUs compute with now, one of PRECISIONS."""
     return _current
 
 
 @contextlib.contextmanager
 def computing(name):
-    """A context in which GPUs compute with a precision."""
+    """A context in which GPUs compute with a precision; name: one of PRECISIONS, see `check`."""
     global _current
     before, _current = _current, name
     try:
@@ -60,5 +61,5 @@ def wide(dtype):
 
 
 def of_maps(dtype):
-    """The dtype of maps for weights of a dtype."""
+    """The dtype of maps for weights of a dtype: bfloat16 for float32 where that is computed with, else the same."""
     return bfloat16() if _current == "bfloat16" and dtype == np.float32 else dtype

@@ -1,6 +1,7 @@
 """Resizing along one axis as a matrix R with two weights in each row, and Y = R X Sᵀ on NumPy arrays.
 
-`resample` takes a `Resizing` for each axis; the transposed ones give its adjoint.
+`resample` takes a `Resizing` for each axis; the transposed ones give its adjoint. Derived in
+docs/07-bilinear-resampling.md.
 """
 
 import functools
@@ -24,6 +25,7 @@ class Resizing:
 
     @property
     def T(self):
+        """The transpose."""
         return replace(self, transposed=not self.transposed)
 
     @property

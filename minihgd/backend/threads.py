@@ -2,7 +2,8 @@
 
 The threads are ours and BLAS keeps to the one that calls it (blas.py), for two reasons. Normalisation and activation
 are spread in the same way as products, so that nothing waits for one core. And BLAS's own threads, which spin for a
-while after each product, would take the cores from the arithmetic that follows.
+while after each product, would take the cores from the arithmetic that follows. Measured in
+docs/16-speed-on-the-cpu.md.
 """
 
 import contextlib

@@ -1,4 +1,7 @@
-"""Batches on their way to the GPU while it works on the one before: pinned memory, and a stream of their own."""
+"""Batches on their way to the GPU while it works on the one before: pinned memory, and a stream of their own.
+
+Explained in docs/17-on-the-gpu-and-on-several.md.
+"""
 
 import cupy as cp
 import numpy as np

@@ -1,6 +1,7 @@
 """Sliding windows over maps: where they lie, and how NumPy gathers what they see.
 
-`gather_windows` is linear; `add_windows` is its transpose. The GPU has kernels for both (gpu_maps.py).
+`gather_windows` is linear; `add_windows` is its transpose. The GPU has kernels for both (gpu_maps.py). Explained in
+docs/04-convolution.md.
 """
 
 import itertools
@@ -44,6 +45,7 @@ class Window:
 
     @property
     def is_pointwise(self):
+        """Whether a window is a single pixel of the map, without padding: then a convolution is one product."""
         return self.kernel == (1, 1) and self.padding == (0, 0)
 
     @property

@@ -1,4 +1,7 @@
-"""Data sets, augmentation and batches: from files on disk to uint8 arrays, and from those to what a model takes."""
+"""Data sets, augmentation and batches: from files on disk to uint8 arrays, and from those to what a model takes.
+
+The way from an image to a training sample: docs/13-training.md.
+"""
 
 from .ade20k import ADE20K
 from .augmentation import augment

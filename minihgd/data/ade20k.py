@@ -1,6 +1,7 @@
 """ADE20K's scene parsing benchmark: scenes of all kinds with a label of 150 classes on nearly every pixel.
 
-Zhou et al. 2017, "Scene Parsing through ADE20K Dataset".
+Zhou et al. 2017, "Scene Parsing through ADE20K Dataset". Section 4.4 of the paper; how its numbers are handed in:
+docs/14-evaluation.md.
 """
 
 from pathlib import Path
@@ -22,8 +23,8 @@ class ADE20K(Dataset):
     split: "training" or "train", "validation" or "val"; or "test", which has no labels, so that all its pixels are
         void: its images are in `release_test/testing`, beside ADEChallengeData2016 or in it.
 
-    The ids are all that the folders of the split hold. Raises DataError for a setting or a file that is missing, broken
-    or out of range.
+    The ids are all that the folders of the split hold. The files' 1 to 150 become labels 0 to 149. Raises DataError for
+    a setting or a file that is missing, broken or out of range. Handing predictions in: docs/14-evaluation.md.
     """
 
     classes = ADE_CLASSES

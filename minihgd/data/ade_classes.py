@@ -1,6 +1,7 @@
 """The 150 classes of ADE20K's scene parsing benchmark, in the order of its labels 1 to 150.
 
-The names are the first of those that its objectInfo150.txt has for each class.
+The names are the first of those that its objectInfo150.txt has for each class. The files'
+numbers are one higher than the labels, 1 to 150: docs/14-evaluation.md.
 """
 
 ADE_CLASSES = (

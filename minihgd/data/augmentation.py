@@ -1,7 +1,7 @@
 """The augmentation of the paper, section 4.1: random flip, random scale, random crop.
 
 Every function takes an image H×W×3 uint8 and its label H×W uint8, and returns both. Those that draw at random draw
-from the generator they are given and from nothing else.
+from the generator they are given and from nothing else. Explained in docs/13-training.md.
 """
 
 import numpy as np
@@ -12,10 +12,12 @@ from .dataset import VOID
 
 
 def augment(image, label, crop, rng, scales=(0.5, 2.0), flip=0.5):
-    """A random training sample: crop×crop×3 uint8 and crop×crop uint8 of an image of any size.
+    """A random training sample, as in section 4.1: image H×W×3, label H×W -> crop×crop×3 and crop×crop, all uint8.
 
-    crop: side in pixels. rng: numpy.random.Generator. scales: the range of the scale. flip: probability of a flip.
-    Raises DataError for a crop that is not a positive whole number, or a range of scales that is none.
+    crop: side in pixels. rng: numpy.random.Generator. scales: lowest and highest factor of the sides, every one between
+    as likely. flip: probability of a flip, 0 to 1. What a small image lacks is black, and void (255) in the label.
+    Raises DataError for a crop that is not a positive whole number, or a range of scales that is none. Explained in
+    docs/13-training.md.
     """
     check_whole("crop", crop, 1)
     check_scales(scales)
@@ -26,21 +28,21 @@ def augment(image, label, crop, rng, scales=(0.5, 2.0), flip=0.5):
 
 
 def random_flip(image, label, rng, probability=0.5):
-    """Left and right exchanged, with a probability."""
+    """Left and right exchanged in both, with a probability of 0 to 1; views, not copies."""
     if rng.random() < probability:
         return image[:, ::-1], label[:, ::-1]
     return image, label
 
 
 def random_scale(image, label, rng, scales=(0.5, 2.0)):
-    """The long side drawn uniformly from lowest to highest scale times its length, the short side in proportion."""
+    """Both sides times one factor, drawn uniformly between the two `scales`, and rounded to at least one pixel."""
     height, width = label.shape
     factor = rng.uniform(*scales)
     return resize(image, label, max(1, round(height * factor)), max(1, round(width * factor)))
 
 
 def resize(image, label, height, width):
-    """Bilinear for the image, nearest for the label: a mixture of two labels would be a third."""
+    """Both as height×width pixels: bilinear for the image, nearest for the label, as two labels mixed are a third."""
     # Pillow widens its bilinear filter when it shrinks an image, so that fine patterns do not alias; that is what the
     # published models were trained with.
     size = (width, height)

@@ -7,6 +7,8 @@ so a run that is resumed at step 1000 sees what it would have seen. The samples 
 sample g is the (g mod n)-th of the n images in the order drawn for epoch g // n. Step s takes the samples from
 s·batch on, so no batch is ever partial, not even of a data set smaller than a batch. Several processes share a batch:
 rank r of P takes the r-th of its P equal parts, and together they see what one would.
+
+Shown in docs/13-training.md.
 """
 
 import math
@@ -30,15 +32,15 @@ SHUFFLE, AUGMENT = 0, 1
 class Batches:
     """An endless stream of augmented training batches of a data set.
 
-    dataset: of `len()` images, `[i]` → image H×W×3 uint8 and label H×W uint8. batch: samples a step. crop: side of
-    the samples in pixels. seed: whole number, 0 or more. workers: threads. ahead: how many batches are prepared
-    before they are asked for; the stream never holds more than ahead + 1. scales, flip: see `augment`. rank, size: of
-    the process and of how many, where each takes a part of every batch.
+    dataset: of `len()` images and their `ids`, `[i]` → image H×W×3 uint8 and label H×W uint8. batch: samples a step,
+    of all processes together. crop: side of the samples in pixels. seed: whole number, 0 or more. workers: threads.
+    ahead: how many batches are prepared before they are asked for; the stream never holds more than ahead + 1. scales,
+    flip: see `augment`. rank, size: which process this is, from 0 on, of how many; each takes an equal part of a batch.
 
         for step, images, labels in Batches(dataset, 16, 512, seed=0).from_step(0, 1000): ...
 
     Raises DataError for a setting out of range, and for a broken sample, whose id it names; SettingError for a batch
-    that cannot be divided by the size.
+    that cannot be divided by the size. Why a resumed run sees the same samples: docs/13-training.md.
     """
 
     def __init__(self, dataset, batch, crop, seed, workers=2, ahead=2, scales=(0.5, 2.0), flip=0.5, rank=0, size=1):
@@ -56,14 +58,15 @@ class Batches:
         self.rank, self.own = rank, batch // size  # samples of a step that are this process's
 
     def whole(self):
-        """The same stream with nothing taken by other processes."""
+        """The `Batches` of the same stream with nothing taken by other processes."""
         return Batches(self.dataset, self.batch, self.crop, self.seed, self.workers, self.ahead, self.scales, self.flip)
 
     def from_step(self, first=0, last=None):
         """Yield (step, images, labels) for the steps first, first + 1, ... up to but not including `last`, if given.
 
         images: N×crop×crop×3 uint8, labels: N×crop×crop uint8 with 255 = void; N is the batch, or this process's part
-        of it. The threads end when the loop does, however it ends.
+        of it. The threads end when the loop does, however it ends. Raises DataError for a `first` that is no step, and
+        for a broken sample when its turn comes.
         """
         check_whole("first", first, 0)
         steps = count(first) if last is None else range(first, last)
@@ -91,7 +94,11 @@ class Batches:
 
 
 def one_by_one(dataset, workers=1, ahead=2, start=0):
-    """Yield (id, image H×W×3, label H×W) of a data set in its order, whole and unchanged, from number `start` on."""
+    """Yield (id, image H×W×3, label H×W) of each image of `dataset` in its order, whole and unchanged: for evaluation.
+
+    workers: threads that read. ahead: how many images are read before they are asked for. start: number of the first.
+    Raises DataError, naming the image, for a broken one. Training draws otherwise: docs/13-training.md.
+    """
     return prefetch(lambda index: _named(dataset, index), range(start, len(dataset)), workers, ahead)
 
 
@@ -101,9 +108,10 @@ def _named(dataset, index):
 
 
 def read_all(dataset, workers=2, seconds=math.inf):
-    """Read every image and label of a data set once, so that a broken one is known before a long run begins.
+    """Read every image and label of `dataset` once, so that a broken one is known before a long run begins.
 
-    A large one is sampled: after so many seconds, enough has been seen. Raises DataError, naming the first.
+    workers: threads that read. seconds: after so many, enough of a large one has been seen; the order is random, but
+    always the same. Raises DataError, naming the first that is broken. Such orders: docs/13-training.md.
     """
     started = time.monotonic()
     for _ in prefetch(lambda index: _named(dataset, index), epoch_order(len(dataset), 0, 0), workers, 2 * workers):

@@ -2,6 +2,7 @@
 
 Lengths are in units of the image's shorter side, x to the right and y down. A colour is 3×1×1 with values 0..255, or
 3×H×W: here the channels come first, because a layer is then three products of whole H×W planes.
+A network trained on such scenes: docs/13-training.md.
 """
 
 import colorsys

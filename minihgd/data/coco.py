@@ -7,7 +7,7 @@ shows, not which of several people, and the conversion that published models wer
 files list these regions last, so they only get pixels that no single instance has.
 
 Images with few labelled pixels are left out, and to know them every label must be made once. The list that results is
-kept in a small file beside the annotations for the next time.
+kept in a small file beside the annotations for the next time. How classes are scored: docs/14-evaluation.md.
 """
 
 import hashlib
@@ -47,8 +47,8 @@ class CocoAsVOC(Dataset):
     cache: folder for the list of the images kept; by default the one of the annotations. Where it cannot be written,
         the images are selected anew every time.
 
-    `ids` are the names of the image files without their ending, in the order of the annotations.
-    Raises DataError for a setting or a file that is missing, broken or out of range.
+    `ids` are the names of the image files without their ending, in the order of the annotations. Raises DataError for a
+    setting or a file that is missing, broken or out of range. For Table 6: docs/01-what-the-network-computes.md.
     """
 
     classes = VOC_CLASSES
@@ -82,6 +82,7 @@ class Instances:
         self.entries = read_entries(path)
 
     def names(self):
+        """Of all images in the file, kept or not, in its order."""
         return self.entries.keys()
 
     def read(self, name):
@@ -147,7 +148,7 @@ def read_entry(image, path):
 
 
 def read_lists(path):
-    """The lists `images` and `annotations`, the entries of the second as `Instance`s."""
+    """The lists `images` and `annotations`, the second of `Instance`s. DataError for a file without them."""
     # As Python's lists, the numbers of train2017 would take 2 GB. So an annotation is packed as soon as it is read.
     try:
         with open(path, encoding="utf-8") as file:
@@ -163,7 +164,10 @@ def read_lists(path):
 
 
 def pack_annotation(path, content):
-    """The `Instance` of an annotation; any other JSON object as it is."""
+    """The `Instance` of an annotation; any other JSON object as it is.
+
+    Raises DataError for an id of an image or a class that is none.
+    """
     if "category_id" not in content:
         return content
     number, image, category = content.get("id"), content.get("image_id"), content["category_id"]

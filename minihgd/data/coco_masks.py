@@ -11,6 +11,8 @@ length 0. The plain form lists the lengths. The compressed form writes every len
 (code − 48): five bits of the number, lowest first, and one that says whether another character follows. From the
 fourth length on, what is written is the difference from the length two before (runs of one kind resemble each other),
 so that numbers have a sign: the fifth bit of the last character.
+
+The labels made of them are scored in docs/14-evaluation.md.
 """
 
 from array import array

@@ -1,7 +1,7 @@
 """Two of the forms of PASCAL Context's labels on disk, MATLAB files and one JSON file. (The third: `PngLabels`.)
 
 Each is a source (see sources.py), whose `read(name)` gives a map H×W of uint16 with the ids of the full annotation:
-1..459, and 0 where nothing is labelled.
+1..459, and 0 where nothing is labelled. What becomes of that 0 in a score: docs/14-evaluation.md.
 """
 
 import json
@@ -24,13 +24,17 @@ class MatLabels(Files):
         super().__init__(path, suffixes=(".mat",))
 
     def read(self, name):
+        """The ids H×W uint16. Raises DataError for a file that is broken, or an id beyond 459."""
         ids = read_mat(self.file(name), "LabelMap")
         check_range(ids, NUM_IDS, self.file(name))
         return ids.astype(np.uint16)
 
 
 class JsonLabels:
-    """One JSON file with a list of masks (COCO run lengths) per image, painted in the order of the list."""
+    """One JSON file with a list of masks (COCO run lengths) per image, painted in the order of the list.
+
+    Raises DataError for a file that cannot be read, and for one with other contents.
+    """
 
     def __init__(self, path):
         self.path, self.where = path, f"in {path}"
@@ -49,6 +53,7 @@ class JsonLabels:
             ) from error
 
     def names(self):
+        """Of all images in the file, in its order."""
         return self.entries.keys()
 
     def in_phases(self, *phases):
@@ -56,6 +61,7 @@ class JsonLabels:
         return [name for name, image in self.entries.items() if image.get("phase") in phases]
 
     def read(self, name):
+        """The ids H×W uint16. Raises DataError for a mask that is broken, of another size or of an unknown id."""
         image = self.entries[name]
         shape = image.get("height"), image.get("width")
         where = f"{self.path}: image {image['image_id']}"

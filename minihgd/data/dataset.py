@@ -1,4 +1,7 @@
-"""What every data set is: a list of image ids with a photograph and a label map each; and the readers they share."""
+"""What every data set is: a list of image ids with a photograph and a label map each; and the readers they share.
+
+One written by hand, and the samples drawn from it: docs/13-training.md.
+"""
 
 import re
 import unicodedata
@@ -22,7 +25,8 @@ class Dataset:
 
     A subclass sets `classes` and `ids`, and the two sources its files come from (see sources.py), `photos` and
     `labels`; or it says itself where an image lies and how its label is read. At the end of its constructor stands
-    `self.check()`.
+    `self.check()`. Raises DataError for lists or files that are missing, broken or do not fit together. A small one:
+    docs/13-training.md.
     """
 
     classes: tuple
@@ -87,9 +91,10 @@ class Dataset:
 
 
 class Cached(Dataset):
-    """A data set that decodes every image once and keeps it in memory: for small ones read over and over.
+    """A data set that reads each image of `dataset` once and keeps it, 4 bytes a pixel: for small ones read often.
 
-    The arrays are handed out read-only, since the next reader gets the same ones.
+    The arrays are handed out read-only, since the next reader gets the same ones. For training (docs/13-training.md),
+    which goes through the images once an epoch.
     """
 
     def __init__(self, dataset):
@@ -126,7 +131,7 @@ def turned_text(image, label):
 
 
 def decode(path, to_array):
-    """`to_array(picture)` of the picture in a file; whatever is wrong with the file becomes a DataError."""
+    """`to_array(picture)` of the Pillow picture in a file; whatever is wrong with the file becomes a DataError."""
     try:
         with Image.open(path) as picture:
             return to_array(picture)
@@ -139,7 +144,11 @@ def decode(path, to_array):
 
 
 def read_image(path):
-    """A photograph as H×W×3 uint8 RGB, whatever its mode. Raises DataError for a missing, broken or truncated file."""
+    """The photograph in the file `path` as H×W×3 uint8 RGB, whatever its mode, with its pixels where they are stored.
+
+    Raises DataError for a missing, broken or truncated file, or one of too many pixels. The first step to a training
+    sample: docs/13-training.md.
+    """
     # The EXIF orientation is left alone: label maps were drawn on the pixels as they are stored, so turning the
     # photograph would part it from its labels.
     return decode(path, to_rgb)
@@ -170,7 +179,7 @@ def white_of(highest, floats):
 
 
 def index_values(picture):
-    """(format, mode, H×W numbers as they are stored) of a picture."""
+    """(format, mode, H×W numbers as they are stored) of a Pillow picture that has not been read yet."""
     kind, stored = picture.format, [tile[3] for tile in picture.tile]  # known only before the pixels are read
     picture.load()  # here a truncated file shows
     numbers = np.array(picture)
@@ -210,7 +219,11 @@ def check_range(label, highest, where, void=False):
 
 
 def read_lines(path):
-    """The lines of a text file without blank ones. Raises DataError if there is no such file, or nothing in it."""
+    """The lines of the text file `path`, stripped and without blank ones: a list of strings.
+
+    Raises DataError if there is no such file, or nothing in it. So are the lists of ids read that training draws from
+    (docs/13-training.md).
+    """
     return [line for line in read_all_lines(path) if line]
 
 

@@ -1,4 +1,7 @@
-"""One's own images and masks, in the plainest layouts that people have them in."""
+"""One's own images and masks, in the plainest layouts that people have them in.
+
+What training makes of them: docs/13-training.md.
+"""
 
 import os
 import re
@@ -49,7 +52,7 @@ class Folder(Dataset):
     255 is void in every mask. A class named void or ignore is void too and not among `.classes`: labels of the classes
     after it are one less than their numbers in the masks.
 
-    Raises DataError for a setting or a file that is missing, broken or out of range.
+    Raises DataError for a setting or a file that is missing, broken or out of range. Training: docs/13-training.md.
     """
 
     def __init__(self, root, split=None, classes=None, holdout=0.2):
@@ -71,7 +74,7 @@ class Folder(Dataset):
         self.name_classes(classes, [(labels, name) for labels in masks_of for name in labels.names()])
 
     def select(self, holdout):
-        """Keep the ids of the split: those in its list or, where there are no lists, those that fall to it."""
+        """Keep the ids of the split: those in its list or, without lists, those that fall to it. holdout: 0 to 1."""
         self.lists = find_lists([self.root], LISTS, self.split)
         if self.lists:
             self.ids = [without_suffix(line) for line in read_split(*self.lists)]
@@ -144,6 +147,7 @@ class Folder(Dataset):
         return found
 
     def notes(self):
+        """Those of every data set, and what was taken for granted: held-out images, classes that were counted."""
         return super().notes() + self.remarks
 
 
@@ -158,7 +162,10 @@ def unlike_names(photos, labels):
 
 
 def listed_classes(path):
-    """The names in classes.txt: one a line, the first for number 0, with their numbers before them or without."""
+    """The names in classes.txt: one a line, the first for number 0, with their numbers before them or without.
+
+    Raises DataError for a blank line between them, or numbers that are not 0, 1, 2, ... in turn.
+    """
     lines = read_all_lines(path)
     if "" in lines:
         raise DataError(f"{path}: found nothing in line {lines.index('') + 1}, expected the name of class "
@@ -210,7 +217,10 @@ def each_numbers(masks, broken=DataError):
 
 
 def numbered(names, where):
-    """(class names, {number in the masks: label}) of the names of the numbers 0, 1, 2, ...; `where` they are from."""
+    """(class names, {number in the masks: label}) of the names of the numbers 0, 1, 2, ...; `where` they are from.
+
+    Raises DataError for names that are none, occur twice, are all void or are more than 255.
+    """
     if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
         raise DataError(f"{where}: found {names!r}, expected a tuple of class names")
     twice = repeated(names)

@@ -5,6 +5,7 @@
     train/images/a.jpg  train/masks/a.png
 
 The folders have one of the names IMAGES and MASKS. In the place of train may stand any other name of a split.
+What training makes of such a folder: docs/13-training.md.
 """
 
 import os

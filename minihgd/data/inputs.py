@@ -1,6 +1,7 @@
 """From uint8 images to what a backbone takes: the pixels as they were when its weights were trained.
 
 Black from a padding is among the pixels that are normalised here, whatever the backbone takes.
+In use in docs/14-evaluation.md. No weights file tells RGB from BGR: docs/12-resnet-and-its-checkpoints.md.
 """
 
 import numpy as np
@@ -23,10 +24,10 @@ SCALES = {  # kind of input -> scale and shift of the three channels, and whethe
 
 
 def as_input(model, images):
-    """Images N×H×W×3 uint8 as the tensor N×H×W×3 a model takes: normalised, on its device, in its dtype.
+    """uint8 `images` N×H×W×3 as the tensor N×H×W×3 that `model` takes: normalised, on its device, of its dtype.
 
-    `model.inputs` says how they are normalised; for a model that does not say, they are "rgb". Where bfloat16 is
-    computed with (backend/precision.py), so are they.
+    `model.inputs` says how they are normalised; for a model that does not say, they are "rgb". In bfloat16 where that
+    is computed with: docs/17-on-the-gpu-and-on-several.md. Raises SettingError for other inputs than `normalise` has.
     """
     like = model.like
     images = images.there if isinstance(images, Hosted) else backend.of(like).xp.asarray(images)
@@ -34,10 +35,10 @@ def as_input(model, images):
 
 
 def normalise(images, inputs="rgb", dtype=np.float32):
-    """uint8 RGB ...×3 in 0..255 to what a backbone takes, ...×3, computed in float32; on the device of `images`.
+    """uint8 RGB `images` ...×3 in 0..255 to what a backbone takes, ...×3 of `dtype`, on the same device.
 
     inputs: "rgb" for RGB with ImageNet's mean 0 and deviation 1; "bgr" for BGR with the mean 0, on the scale of 0..255.
-    Raises SettingError for others.
+    x · scale + shift, a channel at a time, in float32. Raises SettingError for others. In use: docs/14-evaluation.md.
     """
     if inputs not in SCALES:
         raise SettingError(f'inputs: found {inputs!r}, expected "rgb" or "bgr"')

@@ -1,4 +1,7 @@
-"""Finding the parts of a data set below the folder somebody names, which may be any of the nested official ones."""
+"""Finding the parts of a data set below the folder somebody names, which may be any of the nested official ones.
+
+What training makes of them: docs/13-training.md.
+"""
 
 import os
 from contextlib import contextmanager

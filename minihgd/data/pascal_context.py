@@ -3,6 +3,7 @@
 Mottaghi et al. 2014, "The Role of Context for Object Detection and Semantic Segmentation in the Wild". The full
 annotation has 459 ids; scores are reported on the 59 frequent ones. Whatever the form, a label is first read as a map
 of the 459 ids, and then one table turns ids into labels: so all forms give the same labels.
+The two scores, on 59 classes and on 60: docs/14-evaluation.md.
 """
 
 import warnings
@@ -41,7 +42,8 @@ class PascalContext(Dataset):
         not tell, so there is no default: a person is 15 in "59_labels", 37 in "sorted". Most PNGs that are passed
         around come from the JSON and are "sorted".
 
-    Raises DataError for a setting or a file that is missing, broken or out of range.
+    Raises DataError for a setting or a file that is missing, broken or out of range. For Table 5 of the paper:
+    docs/01-what-the-network-computes.md.
     """
 
     official = {"train": 4998, "val": 5105, "trainval": 10103}
@@ -73,10 +75,12 @@ class PascalContext(Dataset):
             warnings.warn(self.unlisted_note(), stacklevel=3)
 
     def unlisted_note(self):
+        """How many images were left out, and one of them, in a sentence."""
         return (f"{self.labels.path} does not list {len(self.unlisted)} of the split's "
                 f"{len(self.ids) + len(self.unlisted)} images, such as {min(self.unlisted)}: they are left out")
 
     def notes(self):
+        """Those of every data set, and the images that were left out."""
         return super().notes() + ([self.unlisted_note()] if self.unlisted else [])
 
     def read_label(self, name):
@@ -88,7 +92,7 @@ class PascalContext(Dataset):
 
 
 def find_labels(folders, form, named_ids, png_order):
-    """The labels in the form asked for, or in the first that is found."""
+    """The labels in the form asked for, or in the first found. Raises DataError for none, or PNGs without an order."""
     forms = LABEL_FORMS if form is None else {form: LABEL_FORMS[form]}
     path = find(folders, *forms.values())
     if path.name == LABEL_FORMS["mat"]:

@@ -1,7 +1,8 @@
 """PASCAL VOC 2012: photographs with 20 kinds of objects, and everything else as background.
 
 Everingham et al. 2010, "The PASCAL Visual Object Classes Challenge". Most who report on it train on `trainaug`: VOC's
-own training images and the many more that the Semantic Boundaries Dataset labels (sbd.py).
+own training images and the many more that the Semantic Boundaries Dataset labels (sbd.py). Test labels
+and handing in: docs/14-evaluation.md.
 """
 
 from pathlib import Path, PurePosixPath
@@ -29,7 +30,8 @@ class PascalVOC(Dataset):
     sbd: the folder of SBD, if "trainaug" is to be put together although it is there ready-made, or if SBD is neither in
         root nor beside it: `benchmark_RELEASE/dataset`, or benchmark_RELEASE, or the folder that holds it.
 
-    Raises DataError for a setting or a file that is missing, broken or out of range.
+    Raises DataError for a setting or a file that is missing, broken or out of range. For Table 6 of the paper:
+    docs/01-what-the-network-computes.md.
     """
 
     classes = VOC_CLASSES
@@ -59,7 +61,7 @@ class PascalVOC(Dataset):
         return PngLabels(find(self.folders, folder), meaning=MEANING)
 
     def open_trainaug(self, sbd):
-        """Ready-made, where it is there and SBD is not asked for; else put together."""
+        """Ready-made, where it is there and SBD is not asked for; else put together. DataError without either."""
         parts = "SegmentationClassAug", f"{LISTS}/trainaug.txt", f"{LISTS}/train_aug.txt"
         ready = find(self.folders, parts[0], required=False)
         ready_list = find(self.folders, *parts[1:], required=False)

@@ -1,7 +1,7 @@
 """The built-in data set: sample scenes, painted from a seed and kept on disk in PASCAL Context's own layout.
 
 So they come in through the same door as the real photographs: everything that reads, augments, trains and scores
-PASCAL Context does so with these, and nothing needs to be downloaded first.
+PASCAL Context does so with these, and nothing needs to be downloaded first. How: docs/13-training.md.
 """
 
 from io import BytesIO
@@ -26,10 +26,11 @@ class SampleScenes(PascalContext):
     """Painted landscapes with 17 of PASCAL Context's classes; images H×W×3 uint8, labels H×W uint8, 255 = void.
 
     Scenes are painted into `root` if nothing is there yet (`train` and `val` of them, from `seed`: see `write`), and
-    then read as `PascalContext(root, split, **options)` reads the photographs. What scenes.py says of its look-alike
-    classes makes them a small test of whole-image context.
+    then read as `PascalContext(root, split, **options)` reads the photographs: split "train", "val" or "trainval". What
+    scenes.py says of its look-alike classes makes them a small test of whole-image context.
 
-    Raises DataError if `root` holds other scenes or something else, or as PascalContext does.
+    Raises DataError if `root` holds other scenes or something else, or as PascalContext does. Training:
+    docs/13-training.md.
     """
 
     official = {}  # those of the photographs do not count here
@@ -65,7 +66,7 @@ def write(root, seed=0, train=200, val=40):
 
 
 def description(seed, train, val):
-    """The marker's text: all that the scenes depend on."""
+    """The marker's text: all that the scenes depend on. Raises DataError for a setting out of range."""
     for name, value, lowest in (("seed", seed, 0), ("train", train, 1), ("val", val, 1)):
         if not isinstance(value, (int, np.integer)) or value < lowest:
             raise DataError(f"SampleScenes: {name}={value!r}, expected a whole number, {lowest} or more")

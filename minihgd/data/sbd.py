@@ -1,6 +1,7 @@
 """The Semantic Boundaries Dataset: labels for many more of PASCAL VOC's images, with the same 21 classes.
 
-Hariharan et al. 2011, "Semantic Contours from Inverse Detectors". It has no void borders.
+Hariharan et al. 2011, "Semantic Contours from Inverse Detectors". It has no void borders. What void
+means in a score: docs/14-evaluation.md.
 """
 
 from pathlib import Path
@@ -34,6 +35,7 @@ class SbdLabels(Files):
         super().__init__(path, suffixes=(".mat",))
 
     def read(self, name):
+        """The label H×W uint8, 0 to 20 or 255. Raises DataError for a file that is broken, or has other numbers."""
         path = self.file(name)
         record = read_mat(path, "GTcls")
         fields = record.dtype.names or ()
@@ -52,7 +54,9 @@ class MergedLabels:
         self.where = f"{labels.where} for those of VOC's own train, or {other.where} for the others"
 
     def names(self):
+        """Of the images that have a label, each in the source it is to be from."""
         return (self.own & self.labels.names()) | (self.other.names() - self.own)
 
     def read(self, name):
+        """The label H×W uint8 from the one source or the other, with its errors."""
         return (self.labels if name in self.own else self.other).read(name)

@@ -2,6 +2,7 @@
 
 Bus and train come from the same two painters, aeroplane and bird from another one; scenes.py says what tells them
 apart. Shapes are written down in the thing's own coordinates, along (to its front) and up, and then placed.
+They are for training without a download: docs/13-training.md.
 """
 
 import numpy as np

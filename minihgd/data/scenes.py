@@ -7,6 +7,8 @@ In three places only the rest of the image decides, because two classes share on
 - *aeroplane* and *bird* (`flyer`): an aeroplane is in the sky of a scene with a road, a bird in the sky of one
   without road and buildings.
 - *snow* and *ground* (`pale_field`): the pale ground is the beach of a scene with water; snow is where none is.
+
+A codeword sees all of the image: docs/08-softmax-pooling.md. Training on such scenes: docs/13-training.md.
 """
 
 import numpy as np
@@ -131,6 +133,7 @@ def track(c, mask, across, along):
 # Scenes, from back to front.
 
 def chance(c, probability):
+    """True with a probability of 0 to 1."""
     return c.rng.random() < probability
 
 

@@ -1,7 +1,7 @@
 """Where the images and labels of a data set come from: folders of files, each listed once and then known by name.
 
 A source knows the `names()` it has something for, says in words `where` it looked, and has the `file(name)` or can
-`read(name)` it.
+`read(name)` it. What is read becomes samples in docs/13-training.md.
 """
 
 import os
@@ -34,9 +34,11 @@ class Files:
             self.files = {name: paths[0] for name, paths in files.items()} | self.files
 
     def names(self):
+        """Of the images that there is a file for, as a set."""
         return self.files.keys()
 
     def file(self, name):
+        """The path of a name's file."""
         return self.files[name]
 
 

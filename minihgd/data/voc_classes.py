@@ -1,4 +1,7 @@
-"""The 21 classes of PASCAL VOC, and the colours in which its label files show them."""
+"""The 21 classes of PASCAL VOC, and the colours in which its label files show them.
+
+The colours are worked out in docs/14-evaluation.md.
+"""
 
 import numpy as np
 
@@ -11,7 +14,8 @@ VOC_CLASSES = (  # in the order of the labels
 def voc_palette():
     """The colours of the labels 0 to 255, 256×3 uint8.
 
-    Bits 0, 1, 2 of a label are the top bits of R, G, B; the next three bits are their next ones, and so on.
+    Bits 0, 1, 2 of a label are the top bits of R, G, B; the next three bits are their next ones, and so on. By hand:
+    docs/14-evaluation.md.
     """
     colours = np.zeros((256, 3), np.uint8)
     for label in range(256):

@@ -1,4 +1,4 @@
-"""Scores and prediction."""
+"""Scores and prediction: docs/14-evaluation.md."""
 
 from .counted import Count, evaluate_resumably
 from .prediction import Views, evaluate, holistic, predict, predict_labels

@@ -1,4 +1,7 @@
-"""A score on its way, kept in a file, so that a long evaluation can be stopped and gone on with."""
+"""A score on its way, kept in a file, so that a long evaluation can be stopped and gone on with.
+
+What is counted: docs/14-evaluation.md.
+"""
 
 import json
 import time
@@ -12,12 +15,12 @@ from .score import Score
 
 
 class Count:
-    """What an evaluation has counted so far, in a file.
+    """What an evaluation has counted so far, in the file `path`: images, and the K×K matrix of docs/14-evaluation.md.
 
-    about: JSON values that say which model, data and views these are. A file that is there has to say the same; then
-    its count is taken. `done`: images counted. `error`: the OSError where the file could not be written, or None; it is
-    tried at once, so that this is known before the evaluation. Raises CheckpointError for a file that is no such count,
-    or one of something else.
+    classes: K, how many classes there are. about: JSON values that say which model, data and views these are. A file
+    that is there has to say the same; then its count is taken. `done`: images counted. `error`: the OSError where the
+    file could not be written, or None; it is tried at once, so that this is known before the evaluation. Raises
+    CheckpointError for a file that is no such count, or one of something else.
     """
 
     def __init__(self, path, about, classes):
@@ -27,6 +30,7 @@ class Count:
 
     @property
     def done(self):
+        """How many images have been counted."""
         return self.state[0]
 
     def take(self, done, score):
@@ -47,7 +51,9 @@ class Count:
 def evaluate_resumably(model, dataset, views, count, seen=None, first=0, every=30):
     """`evaluate` behind the images that a Count holds, which goes on.
 
-    Its file is written every so many seconds, when all is counted, and when the evaluation is interrupted.
+    model, dataset, views, seen, first: see `evaluate`. count: the Count, whose file is written every `every` seconds,
+    when all is counted, and when the evaluation is interrupted. Raises SettingError for a count of more images than the
+    data set has. See docs/14-evaluation.md.
     """
     done, confusion = count.state
     score, written = Score(len(dataset.classes), confusion=confusion), time.monotonic()

@@ -1,4 +1,7 @@
-"""Prediction: an image in, class probabilities out, averaged over scales and the mirrored image."""
+"""Prediction: an image in, class probabilities out, averaged over scales and the mirrored image.
+
+Explained in docs/14-evaluation.md.
+"""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +30,8 @@ class Views:
     `views.WHOLE` pixels. step: from one window to the next, over their side. average: of what over the views:
     "softmax", of the probabilities, or "exp", of exp(logits), as the released code does. least: sides in pixels that a
     view or window is padded to, right and bottom, black, as training crops are; give the training crop, since the
-    statistics of batch normalisation have seen its padding. Raises ShapeError naming the setting.
+    statistics of batch normalisation have seen its padding. Raises ShapeError naming the setting. See
+    docs/14-evaluation.md.
     """
 
     scales: tuple = (1.0,)
@@ -70,14 +74,19 @@ def predict(model, image, scales=(1.0,), flip=False, least=0, **more):
     """Class probabilities H×W×K (NumPy, the model's dtype) of an image H×W×3 uint8.
 
     scales, flip, least and more: see `Views`. The model should be in evaluation mode. For a large image and many
-    classes `predict_labels` takes less memory. Raises ShapeError for another kind of image, or naming the setting.
+    classes `predict_labels` takes less memory. Raises ShapeError for another kind of image, or naming the setting. See
+    docs/14-evaluation.md.
     """
     blocks = [p for _, p in probability_lines(model, image, Views(scales, flip, least=least, **more))]
     return np.concatenate(blocks)
 
 
 def predict_labels(model, image, views=None):
-    """The most probable classes H×W (int64) of an image H×W×3 uint8. See `predict`."""
+    """The most probable classes H×W (int64) of an image H×W×3 uint8, a few lines at a time.
+
+    model: in evaluation mode. views: the `Views` that are averaged; None for the image as it is. Raises ShapeError for
+    another kind of image, or a view that is too large. See docs/14-evaluation.md.
+    """
     check_image(image)
     labels = np.empty(image.shape[:2], np.int64)
     for lines, p in probability_lines(model, image, views or Views()):
@@ -139,8 +148,9 @@ def scores(view, size, lines, average):
 def holistic(model, image, least=0):
     """The codewords of an image H×W×3 uint8, where they are collected and where they are used: `models.hgd.Holistic`.
 
-    NumPy arrays. least: see `Views`; of the maps of a padded image the cells over the image are given, H/32×W/32 and
-    H/8×W/8, rounded up. What Ã lacks to one lies in the padding.
+    NumPy arrays. model: an EfficientFCN in evaluation mode. least: see `Views`; of the maps of a padded image the cells
+    over the image are given, H/32×W/32 and H/8×W/8, rounded up. What Ã lacks to one lies in the padding. Raises
+    ShapeError for another kind of image. See docs/01-what-the-network-computes.md.
     """
     check_image(image)
     with no_grad():
@@ -154,9 +164,10 @@ def holistic(model, image, least=0):
 def evaluate(model, dataset, views=None, score=None, seen=None, start=0, first=0):
     """The `Score` of a model over a data set, image by image, in evaluation mode; the model's mode is restored.
 
-    views: see `Views`. first: the number that the model's first class has in the data set. To go on where one stopped:
-    `score` has counted the first `start` images already. seen(done, score) is called after each image. Raises
-    SettingError for a start outside the data set.
+    dataset: a `data.Dataset`. views: see `Views`. first: the number that the model's first class has there. To go on
+    where one stopped: `score` has counted the first `start` images already. seen(done, score) is called after each
+    image. Raises SettingError for a start outside the data set, DataError for a broken image, which it names,
+    ShapeError for a class that the data set does not have. See docs/14-evaluation.md.
     """
     if not isinstance(start, Integral) or not 0 <= start <= len(dataset):
         raise SettingError(f"evaluate: start: expected a whole number from 0 to {len(dataset)}, found {start!r}")

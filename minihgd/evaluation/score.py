@@ -1,6 +1,8 @@
 """Pixel accuracy and mean intersection over union, from a confusion matrix over a whole split.
 
     IoU_k = TP_k / (TP_k + FP_k + FN_k)        mIoU: its mean over the classes that occur
+
+Explained in docs/14-evaluation.md.
 """
 
 import numpy as np
@@ -9,7 +11,12 @@ from ..errors import ShapeError
 
 
 class Score:
-    """Counts of (true class, predicted class) over all labelled pixels seen so far."""
+    """Counts of (true class, predicted class) over all labelled pixels seen so far; shares from 0 to 1 made of them.
+
+    num_classes: K. void: the number in a label that says a pixel is not labelled. confusion: counts to begin with, K×K,
+    true classes down and predictions across; None for zeros. `update` raises ShapeError for arrays of two shapes, and
+    for classes outside 0..K-1. Section 4.1 of the paper; see docs/14-evaluation.md.
+    """
 
     def __init__(self, num_classes, void=255, confusion=None):
         self.num_classes, self.void, self.ignored = num_classes, void, ()

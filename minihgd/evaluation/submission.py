@@ -2,6 +2,8 @@
 
     VOC     tar.gz of results/VOC2012/Segmentation/comp5_test_cls/<id>.png (or comp6): indices 0..20 with VOC's palette
     ADE20K  zip of <id>.png: grey, class + 1, so 1..150
+
+Explained in docs/14-evaluation.md.
 """
 
 import io
@@ -39,7 +41,7 @@ def voc(competition="comp6"):
 
 
 def ade20k():
-    """ADE20K's form."""
+    """ADE20K's form: grey pictures with the class + 1, in a zip."""
     return Form("L", "", 1, 150, ".zip", _pack_zip, _unpack_zip)
 
 

@@ -2,7 +2,8 @@
 
 A view is the image at one scale, mirrored or not. It goes through the network whole, or, where it is large, in windows
 that overlap; where several windows see a pixel, their logits are averaged. What is kept of a window is its logits at
-output stride 8. They are enlarged when their lines are asked for, and forgotten when those have gone by.
+output stride 8. They are enlarged when their lines are asked for, and forgotten when those have gone by. Explained in
+docs/14-evaluation.md.
 """
 
 import numpy as np
@@ -36,7 +37,7 @@ class View:
 
     @property
     def dtype(self):
-        """Of the logits."""
+        """The dtype of the logits."""
         return self.model.like.dtype
 
     def lines(self, lines):

@@ -1,4 +1,7 @@
-"""The networks: ResNet encoders, EfficientFCN with its holistically-guided decoder, and what that is compared with."""
+"""The networks: ResNet encoders, EfficientFCN with its holistically-guided decoder, and what that is compared with.
+
+Explained in docs/01-what-the-network-computes.md.
+"""
 
 from .. import nn
 from ..errors import SettingError
@@ -17,7 +20,7 @@ __all__ = ["NAMES", "EfficientFCN", "Segmenter", "build", "resnet"]
 
 def build(name, backbone="resnet101", num_classes=60, codewords=256, form="paper", seed=0, recompute=False,
           **options):
-    """A segmentation model that maps images N×H×W×3 to logits N×H×W×classes, its weights drawn from `seed`.
+    """A segmentation model that maps images N×H×W×3 to logits N×H×W×num_classes, its weights drawn from `seed`.
 
     name: "efficientfcn", or of Table 1 "fcn32s", "dilatedfcn8s", "unet_bilinear", "unet_deconv". backbone: "resnet18",
     34, 50, 101 or 152. codewords and form are EfficientFCN's: "paper" (the text) or "released" (the authors' code).
@@ -26,7 +29,7 @@ def build(name, backbone="resnet101", num_classes=60, codewords=256, form="paper
     form; of the other decoders: compressed, dropout.
     recompute: compute the maps inside residual blocks and the decoder again in the backward pass of training in place
     of keeping them; less memory, a third to a half more time, and the same gradients to the bit.
-    Raises SettingError naming the setting.
+    Raises SettingError naming the setting. docs/01-what-the-network-computes.md.
     """
     check_choice("model", name, NAMES)
     check_choice("form", form, FORMS)

@@ -1,21 +1,26 @@
 """The classical decoders that the paper compares with (Table 1): FCN's head and two U-Nets.
 
 The paper gives their costs and not their layers. These are the ones whose parameters and multiply-accumulates come out
-as printed: every convolution to 512 channels, each with batch normalisation and ReLU.
+as printed: every convolution to 512 channels, each with batch normalisation and ReLU. The comparison is told in
+docs/01-what-the-network-computes.md.
 """
 
 from .. import nn, ops
 
 
 def layer(cin, cout, size=1):
-    """Convolution that keeps the size, batch normalisation, ReLU."""
+    """Convolution of `cin` to `cout` channels that keeps the size of the map, batch normalisation, ReLU.
+
+    size: of the kernel in pixels, odd.
+    """
     return nn.Sequential(nn.Conv2d(cin, cout, size, 1, size // 2, bias=False), nn.BatchNorm2d(cout), nn.ReLU())
 
 
 class FCNHead(nn.Module):
     """One 3×3 convolution and the classifier, on the encoder's last map: FCN-32s, and dilatedFCN-8s at stride 8.
 
-    Maps [c8, c16, c32] -> logits of the last one's size. channels: of the maps.
+    Maps [c8, c16, c32] -> logits of the last one's size. channels: of the maps. num_classes: of the logits.
+    compressed: channels before the classifier. dropout: the probability for each of them.
     """
 
     def __init__(self, channels, num_classes, compressed=512, dropout=0.1):
@@ -31,7 +36,8 @@ class UNet(nn.Module):
     """The last map, enlarged twice by two; each time the encoder's map of that size is laid beside it and fused.
 
     Maps [c8, c16, c32] -> logits N×H/8×W/8×classes. deconv: enlarge by a learned transposed convolution, 2×2 with
-    stride 2, in place of bilinear resizing.
+    stride 2, in place of bilinear resizing. channels, num_classes, dropout: as for FCNHead. compressed: channels of
+    every map inside.
     """
 
     def __init__(self, channels, num_classes, compressed=512, dropout=0.1, deconv=False):

@@ -8,7 +8,9 @@
     f̃_8 = W C           every OS-8 pixel a combination of codewords                     equation (3)
     f̂_8 = [f̃_8; G]      classified by a 1×1 convolution
 
-Every convolution of the decoder is 1×1. Channels: 512 for e, 1024 for B, C, G and f̃.
+Every convolution of the decoder is 1×1. Channels: 512 for e, 1024 for B, C, G and f̃. The codebook is derived in
+docs/08-softmax-pooling.md, its use in docs/09-codeword-assembly.md, how less work gives the same in
+docs/10-the-decoders-algebra.md.
 """
 
 import math
@@ -33,7 +35,9 @@ class Decoder(nn.Module):
     """What both forms share: the fusion of scales and the order of the steps.
 
     channels: (c8, c16, c32) of the encoder's maps. codebook_scales and guidance_scales: which of e_8, e_16, e_32
-    enter m_32 and m_8 (Tables 2 and 3). transfer: whether the mean of B is added to G.
+    enter m_32 and m_8 (Tables 2 and 3). transfer: whether the mean of B is added to G. Of the two forms alone,
+    num_classes: of the logits; codewords: n; compressed: channels of e; codeword_channels: of B, C, G and f̃.
+    Raises SettingError unless the scales are some of 8, 16 and 32, with 32 in the codebook's and 8 in the guidance's.
     """
 
     align_corners = False
@@ -87,10 +91,10 @@ class Decoder(nn.Module):
 
         A 1×1 convolution of maps side by side is the sum of the convolutions of each, and it commutes with resizing,
         which acts on space and not on channels: so the coarse maps are convolved before they are enlarged. For the
-        same reason the transferred B̄, one vector per image, goes through W's convolution by itself, and the head's
-        convolution K of [f̃; G] acts on the n codewords in place of the pixels assembled from them:
+        same reason the transferred B_mean, one vector per image, goes through W's convolution by itself, and the head's
+        weight u (K in the code) acts on the n codewords in place of the pixels assembled from them:
 
-            K [W C; G] = W (C K_f) + G K_g
+            [W C; G] u = W (C u_f) + G u_G
         """
         conv, rest = _first(self.guidance)
         G = rest(self.mix(conv, e, self.guidance_scales, to=8))  # N×H/8×W/8×1024
@@ -115,7 +119,7 @@ class Decoder(nn.Module):
 
     @staticmethod
     def mean(B):
-        """B̄, the mean of the codeword bases: N×h×w×D -> N×1×1×D."""
+        """B_mean, the mean of the codeword bases: N×h×w×D -> N×1×1×D."""
         return ops.mean(B, axis=(1, 2), keepdims=True)
 
     def holistic(self, maps):
@@ -151,16 +155,18 @@ class PaperDecoder(Decoder):
         self.classifier = nn.Conv2d(2 * D, num_classes, 1, gain=0.1)
 
     def compress(self, maps):
+        """{8: c8, 16: c16, 32: c32} -> those of e_8, e_16, e_32 that are used, by scale."""
         return {s: getattr(self, f"e{s}")(maps[s]) for s in self.scales}
 
     def by_parts(self, e, B, C):
+        """`Decoder.by_parts` in training and where gradients are recorded; else `composed`."""
         return super().by_parts(e, B, C) if self.training or is_recording() else self.composed(e, B, C)
 
     def composed(self, e, B, C):
         """The same function once more, for prediction: where no gradients are wanted, weights may be multiplied first.
 
-        Nothing but linear maps lies between e and both W and the head's K_g G, so Wg [Wc, K_g], n + classes wide,
-        takes the place of the 1024 channels of G.
+        Nothing but linear maps lies between e and both W and the head's G u_G, so w_g [w_c, u_G], n + classes wide,
+        takes the place of the 1024 channels of G. (w_g, w_c, u are Wg, Wc, K in the code.)
         """
         Wg, Wc, K = (conv.weight.data[0, 0] for conv in (self.guidance, self.coefficients, self.head))
         (D, n), matmul, xp = Wc.shape, backend.of(Wg).matmul, backend.of(Wg).xp
@@ -176,6 +182,7 @@ class PaperDecoder(Decoder):
         return f + ops.cut(y, 3, n, y.shape[3])  # N×H/8×W/8×classes
 
     def scale(self, C):
+        """The codebook as it is used: C itself."""
         return C
 
     @property
@@ -184,6 +191,7 @@ class PaperDecoder(Decoder):
         return self.classifier
 
     def classify(self, x):
+        """From the head's output to the logits: it has made them already."""
         return x
 
 
@@ -215,9 +223,11 @@ class ReleasedDecoder(Decoder):
         self.codewords = n
 
     def compress(self, maps):
+        """{8: c8, 16: c16, 32: c32} -> those of c_8, e_16, e_32 that are used, by scale: c_8 enters as it is."""
         return {s: maps[s] if s == 8 else getattr(self, f"e{s}")(maps[s]) for s in self.scales}
 
     def scale(self, C):
+        """The codebook as it is used: divided by √n."""
         return C * (1 / math.sqrt(self.codewords))  # so is f̃ = W C
 
     @property
@@ -226,6 +236,7 @@ class ReleasedDecoder(Decoder):
         return self.fusion
 
     def classify(self, x):
+        """From the head's output, 1024 channels, to the logits: dropout and the classifier."""
         return self.classifier(self.dropout(x))
 
 

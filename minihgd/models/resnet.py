@@ -7,7 +7,7 @@ stages keep stride 8 and spread their kernels instead.
 
 Checkpoints differ in more than the stem. The first ones, made with Caffe, have a bottleneck's stride in its first 1×1
 convolution and take BGR; later ones have it in the 3×3, which skips no pixel, and take RGB. Wide ResNets have the same
-maps and more channels inside the bottlenecks.
+maps and more channels inside the bottlenecks. Derived in docs/12-resnet-and-its-checkpoints.md.
 """
 
 import functools
@@ -27,7 +27,10 @@ def conv_bn(cin, cout, size, stride=1, dilation=1):
 
 
 class BasicBlock(nn.Module):
-    """relu(x + F(x)), F two 3×3 convolutions: depths 18 and 34. N×H×W×Cin -> N×H/s×W/s×Cout, `inner` is Cout."""
+    """relu(x + F(x)), F two 3×3 convolutions: depths 18 and 34. N×H×W×Cin -> N×H/s×W/s×Cout, `inner` is Cout.
+
+    downsample: the shortcut's projection, a module, or None where x keeps its shape. dilation: of the first 3×3.
+    """
 
     def __init__(self, cin, inner, cout, stride, dilation, downsample):
         self.conv1, self.bn1 = conv_bn(cin, inner, 3, stride, dilation)
@@ -44,6 +47,7 @@ class Bottleneck(nn.Module):
     """relu(x + F(x)), F convolutions 1×1, 3×3 of `inner` channels, 1×1: depths 50, 101, 152.
 
     N×H×W×Cin -> N×H/s×W/s×Cout. stride_in: which convolution has the stride, "3x3" or the first "1x1".
+    downsample: the shortcut's projection, a module, or None where x keeps its shape. dilation: of the 3×3.
     """
 
     def __init__(self, cin, inner, cout, stride, dilation, downsample, stride_in="3x3"):
@@ -93,7 +97,8 @@ class ResNet(nn.Module):
     channels: of the first stage (64 in the paper; each stage doubles them, and bottlenecks give four times as many).
     width: inner channels of the first stage's bottlenecks, by default `channels`; wide_resnet50_2 is depth 50 with 128.
     stride_in: where a bottleneck has its stride, in the "3x3" or the first "1x1" convolution. inputs: "rgb" or "bgr",
-    what the images are; kept as `.inputs` for whoever prepares them (see `data.normalise`).
+    what the images are; kept as `.inputs` for whoever prepares them (see `data.normalise`). depth, stem, dilated: see
+    `resnet`. shortcut: how a projection takes its stride, "conv" or "avgpool". Raises SettingError.
     """
 
     def __init__(self, depth, stem="7x7", dilated=False, stride_in="3x3", shortcut=None, inputs="rgb", channels=64,
@@ -122,6 +127,7 @@ class ResNet(nn.Module):
         return self.layer1, self.layer2, self.layer3, self.layer4
 
     def forward(self, x):
+        """Images N×H×W×3 -> the list of the four stages' maps, of output stride 4, 8, 16, 32 (4, 8, 8, 8 dilated)."""
         x = self.bn1(self.conv1(x), relu=True)  # N×H/2×W/2×64
         x = ops.max_pool2d(x, 3, 2, 1)  # N×H/4×W/4×64
         maps = []
@@ -132,7 +138,10 @@ class ResNet(nn.Module):
 
 
 class Classifier(ResNet):
-    """Images N×H×W×3 -> logits N×classes: the mean of the last map over its pixels, and a linear layer."""
+    """Images N×H×W×3 -> logits N×classes: the mean of the last map over its pixels, and a linear layer.
+
+    options: of ResNet. Raises SettingError for classes below 1, and as ResNet does.
+    """
 
     def __init__(self, depth, classes, **options):
         if not classes >= 1:
@@ -141,6 +150,7 @@ class Classifier(ResNet):
         self.fc = nn.Linear(self.channels[-1], classes)
 
     def forward(self, x):
+        """Images N×H×W×3 -> logits N×classes."""
         x = ops.mean(super().forward(x)[-1], axis=(1, 2))  # N×C
         return self.fc(x)  # N×classes
 
@@ -172,6 +182,7 @@ def resnet(depth, stem="7x7", dilated=False, seed=0, classes=None, **options):
     classes: where given, the result is a classifier, and maps N×H×W×3 to logits N×classes.
     options: `stride_in` ("3x3" or "1x1"), `shortcut` ("conv" or "avgpool", by default the stem's), `inputs` ("rgb" or
     "bgr"), `channels`, `width`: see ResNet. Weights are drawn from `seed`. Raises SettingError naming the setting.
+    docs/12-resnet-and-its-checkpoints.md.
     """
     options.update(stem=stem, dilated=dilated)
     network = ResNet(depth, **options) if classes is None else Classifier(depth, classes, **options)

@@ -1,4 +1,7 @@
-"""The layers: one file each, forward beside backward; and the functions that record them on the tape."""
+"""The layers: one file each, forward beside backward; and the functions that record them on the tape.
+
+Each file's docstring names the page that derives it. How an op is recorded is told in docs/02-the-tape.md.
+"""
 
 from ..autograd import Tensor
 from .assembly import assemble

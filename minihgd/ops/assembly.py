@@ -2,7 +2,7 @@
 
     f̃_8(x, y) = Σ_i W_i(x, y) c_i            so f̃_8 = W C, with pixels as rows
 
-Backward: dW = df̃ Cᵀ at every pixel, dC = Wᵀ df̃ summed over the pixels.
+Backward: dW = df̃ Cᵀ at every pixel, dC = Wᵀ df̃ summed over the pixels. Derived in docs/09-codeword-assembly.md.
 """
 
 import math
@@ -51,5 +51,8 @@ def plain_assemble(coefficients, codebook):
 
 
 def assemble(coefficients, codebook):
-    """coefficients W N×H×W×n, codebook C N×n×D -> f̃ N×H×W×D: equation (3). Raises ShapeError."""
+    """coefficients W N×H×W×n, codebook C N×n×D -> f̃ N×H×W×D: equation (3) of the paper.
+
+    Raises ShapeError where N or n differ, or there are not four and three axes. docs/09-codeword-assembly.md.
+    """
     return Assemble()(coefficients, codebook)

@@ -1,7 +1,8 @@
 """Bilinear resizing as two matrix products, Y = R_h X R_wᵀ for every channel.
 
 Row i of R says which pixels output pixel i lies between and how near it is to each: two weights that add up to one
-(`neighbours` in backend/resampling.py). So resizing is linear, and its backward pass is dX = R_hᵀ dY R_w.
+(`neighbours` in backend/resampling.py). So resizing is linear, and its backward pass is dX = R_hᵀ dY R_w. Derived in
+docs/07-bilinear-resampling.md.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from .convolution import pair
 
 
 class ResizeBilinear(Op):
-    """x N×H×W×C -> y N×Ho×Wo×C, (Ho, Wo) = size."""
+    """x N×H×W×C -> y N×Ho×Wo×C, (Ho, Wo) = size. align_corners: see `resize_bilinear`."""
 
     def __init__(self, size, align_corners=False):
         self.size, self.align_corners = pair(size, "size", 1), align_corners
@@ -56,6 +57,7 @@ def plain_resize_bilinear(x, size, align_corners=False):
 def resize_bilinear(x, size, align_corners=False):
     """x N×H×W×C -> N×Ho×Wo×C for size (Ho, Wo) or one int, up or down, without antialiasing, as PyTorch's.
 
-    align_corners: whether the centres of the corner pixels coincide, or the edges of the maps. Raises ShapeError.
+    align_corners: whether the centres of the corner pixels coincide, or the edges of the maps. Raises ShapeError for a
+    size below 1 and an x that has not four axes or no elements. docs/07-bilinear-resampling.md.
     """
     return ResizeBilinear(size, align_corners)(x)

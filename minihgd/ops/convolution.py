@@ -4,6 +4,7 @@
 
 y is linear in x and linear in W, so each gradient is the transpose of one of these maps, and the transposed
 convolution is the transpose in x itself. The maps live in backend/conv.py; `plain_conv2d` is the formula as loops.
+Derived in docs/04-convolution.md, and for 1×1 kernels in docs/03-pixels-are-rows.md.
 """
 
 import math
@@ -156,16 +157,18 @@ def plain_conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_pad
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1):
-    """x N×H×W×Cin, weight kh×kw×Cin×Cout, bias Cout -> N×Ho×Wo×Cout; zeros outside the map.
+    """x N×H×W×Cin, weight kh×kw×Cin×Cout, bias Cout or None -> N×Ho×Wo×Cout; zeros outside the map.
 
-    stride, padding, dilation: an int or a (vertical, horizontal) pair. Raises ShapeError.
+    stride, padding, dilation: pixels, an int or a (vertical, horizontal) pair; Ho = (H + 2p - d(kh-1) - 1) // s + 1.
+    Raises ShapeError where channels differ or the kernel does not fit into the map. docs/04-convolution.md.
     """
     return Conv2d(stride, padding, dilation)(x, weight, bias)
 
 
 def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0):
-    """x N×H×W×Cin, weight kh×kw×Cin×Cout, bias Cout -> N×Ho×Wo×Cout, Ho = s(H-1) - 2p + kh + output_padding.
+    """x N×H×W×Cin, weight kh×kw×Cin×Cout, bias Cout or None -> N×Ho×Wo×Cout, Ho = s(H-1) - 2p + kh + output_padding.
 
-    stride, padding, output_padding: an int or a (vertical, horizontal) pair. Raises ShapeError.
+    stride, padding, output_padding: pixels, an int or a (vertical, horizontal) pair. Raises ShapeError where channels
+    differ, no output is left, or output_padding is not less than the stride. docs/04-convolution.md.
     """
     return ConvTranspose2d(stride, padding, output_padding)(x, weight, bias)

@@ -1,4 +1,7 @@
-"""Channel dropout: whole channels of an image set to zero in training, the others scaled up to keep the mean."""
+"""Channel dropout: whole channels of an image set to zero in training, the others scaled up to keep the mean.
+
+Its gradient is that of a product with what was drawn: docs/03-pixels-are-rows.md.
+"""
 
 from .. import backend
 from ..autograd import Op
@@ -9,6 +12,7 @@ from ..processes import Alone
 class Dropout2d(Op):
     """x N×H×W×C -> the same shape; each image's channels are zeroed with probability p, or divided by 1 - p.
 
+    rng: a numpy.random.Generator, moved on by N·C numbers, N of the whole batch.
     group: of the processes that have N images of the batch each; by default there is one, which has them all.
     """
 
@@ -39,8 +43,9 @@ def plain_dropout2d(x, kept, p):
 
 
 def dropout2d(x, p, training, rng, group=None):
-    """x N×H×W×C with channels zeroed with probability p where `training`; x itself otherwise.
+    """x N×H×W×C with channels zeroed with probability p where `training`, the others divided by 1 - p; else x itself.
 
-    rng: a numpy.random.Generator. group: see Dropout2d. Raises ShapeError for p outside [0, 1).
+    rng: a numpy.random.Generator. group: the processes that share the batch, see Dropout2d.
+    Raises ShapeError in training for p outside [0, 1). docs/03-pixels-are-rows.md.
     """
     return Dropout2d(p, rng, group)(x) if training and p else x

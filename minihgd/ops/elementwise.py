@@ -1,6 +1,7 @@
 """Element by element: arithmetic with broadcasting, exp, log, and ReLU.
 
-Broadcasting repeats an input along an axis; its transpose sums the gradient over that axis (`unbroadcast`).
+Broadcasting repeats an input along an axis; its transpose sums the gradient over that axis (`unbroadcast`): see
+docs/03-pixels-are-rows.md. ReLU is derived in docs/06-pooling-and-relu.md.
 """
 
 import numpy as np
@@ -143,35 +144,56 @@ def _pair(a, b):
 
 
 def add(a, b):
-    """a + b with broadcasting; tensors, arrays or numbers."""
+    """a + b, of any shapes that broadcast; tensors, arrays or numbers.
+
+    Raises ValueError (NumPy's) for shapes that do not. docs/03-pixels-are-rows.md.
+    """
     return Add()(*_pair(a, b))
 
 
 def subtract(a, b):
-    """a - b with broadcasting; tensors, arrays or numbers."""
+    """a - b, of any shapes that broadcast; tensors, arrays or numbers.
+
+    Raises ValueError (NumPy's) for shapes that do not. docs/03-pixels-are-rows.md.
+    """
     return Subtract()(*_pair(a, b))
 
 
 def multiply(a, b):
-    """a · b, element by element with broadcasting; tensors, arrays or numbers."""
+    """a · b, element by element, of any shapes that broadcast; tensors, arrays or numbers.
+
+    Raises ValueError (NumPy's) for shapes that do not. docs/03-pixels-are-rows.md.
+    """
     return Multiply()(*_pair(a, b))
 
 
 def divide(a, b):
-    """a / b, element by element with broadcasting; tensors, arrays or numbers."""
+    """a / b, element by element, of any shapes that broadcast; tensors, arrays or numbers.
+
+    Raises ValueError (NumPy's) for shapes that do not. docs/03-pixels-are-rows.md.
+    """
     return Divide()(*_pair(a, b))
 
 
 def exp(x):
-    """exp(x), of any shape."""
+    """exp(x), element by element.
+
+    x has any shape. docs/11-cross-entropy.md.
+    """
     return Exp()(x)
 
 
 def log(x):
-    """The natural logarithm of x > 0, of any shape."""
+    """The natural logarithm of x > 0, element by element; of 0 it is -inf, of less nan, with NumPy's warning.
+
+    x has any shape. docs/11-cross-entropy.md.
+    """
     return Log()(x)
 
 
 def relu(x):
-    """max(x, 0), of any shape; derivative 0 at 0."""
+    """max(x, 0), element by element; derivative 0 at 0.
+
+    x has any shape. docs/06-pooling-and-relu.md.
+    """
     return ReLU()(x)

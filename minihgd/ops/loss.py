@@ -1,8 +1,9 @@
 """Softmax cross-entropy per pixel: the mean of -log softmax(z)[label] over the labelled pixels.
 
-    L = 1/M Σ (log Σ_k exp z_k - z_label)            dz = (softmax(z) - onehot(label)) / M
+    L = 1/V Σ (log Σ_k exp z_k - z_label)            dz = (softmax(z) - onehot(label)) / V
 
-over the M pixels whose label is not void; the others get no gradient. Where every pixel is void L is 0.
+over the V pixels, of M, whose label is not void; the others get no gradient. Where every pixel is void L is 0. Derived
+in docs/11-cross-entropy.md.
 """
 
 import numpy as np
@@ -80,8 +81,9 @@ def plain_cross_entropy(logits, labels, void=255):
 
 
 def cross_entropy(logits, labels, void=255):
-    """The mean cross-entropy of logits N×H×W×K over the pixels whose label (N×H×W integers) is not `void`.
+    """The mean cross-entropy of logits N×H×W×K over the pixels whose label is not `void`: a scalar.
 
-    0, with zero gradients, when there are none. Raises ShapeError for shapes that differ or labels outside 0..K-1.
+    labels: an array N×H×W of integers. 0, with zero gradients, where all are void. Raises ShapeError for shapes that
+    differ and labels that are no integers or outside 0..K-1. docs/11-cross-entropy.md.
     """
     return CrossEntropy(labels, void)(logits)

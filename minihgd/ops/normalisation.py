@@ -20,7 +20,8 @@ with mean m and squares M₂ = Σ (x - m)² is all that the others need of it (C
     M = Σ n        μ = Σ n m / M        M σ² = Σ M₂ + Σ n (m - μ)²        each Σ over the shares
 
 In the gradient every x of the batch moves μ and σ², so dβ and dγ in dx are sums over all shares, too. What is handed on
-as dβ and dγ are the share's own: they are added up with all other gradients (see training/sgd.py).
+as dβ and dγ are the share's own: they are added up with all other gradients (see training/sgd.py). Derived in
+docs/05-batch-normalisation.md.
 """
 
 import numpy as np
@@ -121,9 +122,10 @@ def batch_norm(x, gamma, beta, running_mean, running_var, training, momentum=0.1
     """x ...×C -> ...×C, each channel normalised over all other axes, times gamma C, plus beta C.
 
     residual: an array of x's shape that is added; relu: negative values of the result become zero; group: see
-    BatchNorm.
+    BatchNorm. eps: added to the variance under the root.
 
-    In training the batch's statistics are used and the running ones (arrays of C) move towards them in place by
-    `momentum`, with the unbiased variance, as in PyTorch. In evaluation the running ones are used. Raises ShapeError.
+    In training the batch's statistics are used and running_mean and running_var (arrays of C) move towards them in
+    place by `momentum`, with the unbiased variance, as in PyTorch. In evaluation (not `training`) the running ones are
+    used. Raises ShapeError where a row is not of C or residual not of x's shape. docs/05-batch-normalisation.md.
     """
     return BatchNorm(running_mean, running_var, training, momentum, eps, relu, group)(x, gamma, beta, residual)

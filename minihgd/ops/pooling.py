@@ -2,7 +2,7 @@
 
 The maximum is linear wherever it is differentiable: it passes each window's gradient to the pixel that won. Where
 several pixels tie, the first of the window (row by row) takes it all, as in PyTorch. The average is linear
-everywhere: it passes 1/size of the gradient to each pixel.
+everywhere: it passes 1/size of the gradient to each pixel. Derived in docs/06-pooling-and-relu.md.
 """
 
 import numpy as np
@@ -118,7 +118,8 @@ def plain_avg_pool2d(x, size, stride=None, padding=0):
 def max_pool2d(x, size, stride=None, padding=0):
     """x N×H×W×C -> N×Ho×Wo×C, the maximum of each window; ties go to its first pixel.
 
-    size, stride (the size by default), padding: an int or a (vertical, horizontal) pair. Raises ShapeError.
+    size, stride (the size by default), padding: pixels, an int or a (vertical, horizontal) pair. Raises ShapeError
+    where no window fits into x or the padding is more than half of one. docs/06-pooling-and-relu.md.
     """
     return MaxPool2d(size, stride, padding)(x)
 
@@ -127,6 +128,8 @@ def avg_pool2d(x, size, stride=None, padding=0, ceil_mode=False):
     """x N×H×W×C -> N×Ho×Wo×C, the mean of each window, the padding counted as zeros.
 
     With `ceil_mode`, windows that hang over the right or bottom edge are kept and average what lies inside.
-    size, stride (the size by default), padding: an int or a (vertical, horizontal) pair. Raises ShapeError.
+    size, stride (the size by default), padding: pixels, an int or a (vertical, horizontal) pair. Raises ShapeError
+    where no window fits into x, the padding is more than half of one, or with ceil_mode the stride is more than the
+    size. docs/06-pooling-and-relu.md.
     """
     return AvgPool2d(size, stride, padding, ceil_mode)(x)

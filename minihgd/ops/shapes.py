@@ -1,4 +1,7 @@
-"""Moving and adding up: reshape, transpose, concatenate, cut, sum, mean, matrix product."""
+"""Moving and adding up: reshape, transpose, concatenate, cut, sum, mean, matrix product.
+
+Derived in docs/03-pixels-are-rows.md, sum and mean in docs/09-codeword-assembly.md.
+"""
 
 import math
 
@@ -8,6 +11,14 @@ from .. import backend
 from ..autograd import Op
 from ..errors import ShapeError
 from .elementwise import total
+
+
+def axes_of(name, axes, ndim):
+    """Axes counted from 0, of `ndim`. Raises ShapeError in the op's `name` for one that is not there, or there twice."""
+    found = tuple(int(a) + ndim * (a < 0) for a in axes)
+    if len(set(found)) < len(found) or not all(0 <= a < ndim for a in found):
+        raise ShapeError(f"{name}: expected different axes, each from {-ndim} to {ndim - 1}, found {tuple(map(int, axes))}")
+    return found
 
 
 class Reshape(Op):
@@ -38,7 +49,7 @@ class Transpose(Op):
         return tuple(x[a] for a in self._axes(len(x)))
 
     def _axes(self, ndim):
-        return tuple(reversed(range(ndim))) if self.axes is None else tuple(a % ndim for a in self.axes)
+        return tuple(reversed(range(ndim))) if self.axes is None else axes_of("transpose", self.axes, ndim)
 
     def forward(self, x):
         return x.transpose(self._axes(x.ndim))
@@ -101,8 +112,7 @@ class Sum(Op):
         self.axis, self.keepdims = axis, keepdims
 
     def _axes(self, ndim):
-        axes = range(ndim) if self.axis is None else np.atleast_1d(self.axis)
-        return tuple(int(a) % ndim for a in axes)
+        return tuple(range(ndim)) if self.axis is None else axes_of("sum", np.atleast_1d(self.axis), ndim)
 
     def shape(self, x):
         axes = self._axes(len(x))
@@ -173,35 +183,57 @@ def plain_matmul(a, b):
 
 
 def reshape(x, shape):
-    """x in another shape with as many elements; one size may be -1."""
+    """x in another shape with as many elements; one size may be -1, which stands for what the others leave.
+
+    Raises ValueError (NumPy's) for another number of elements. docs/03-pixels-are-rows.md.
+    """
     return Reshape(shape)(x)
 
 
 def transpose(x, axes=None):
-    """x with its axes in the order given (reversed by default)."""
+    """x with its axes in another order: shape[i] of the result is that of x at axes[i]. By default they are reversed.
+
+    Raises ShapeError for an axis that x does not have, or that is named twice; ValueError (NumPy's) for one left out.
+    docs/03-pixels-are-rows.md.
+    """
     return Transpose(axes)(x)
 
 
 def concatenate(tensors, axis=-1):
-    """Tensors side by side along `axis` (the channels by default); the other sizes are equal."""
+    """`tensors`, a list of one or more, side by side along `axis` (the channels by default).
+
+    Raises ValueError (NumPy's) for shapes that differ along another axis. docs/03-pixels-are-rows.md.
+    """
     return Concatenate(axis)(*tensors)
 
 
 def cut(x, axis, start, stop):
-    """The part start:stop of x along an axis. Raises ShapeError where x does not reach that far."""
+    """The part start:stop of x along `axis`, its shape stop - start there, else that of x.
+
+    Raises ShapeError unless 0 ≤ start ≤ stop ≤ the size of x along the axis. docs/03-pixels-are-rows.md.
+    """
     return Cut(axis, start, stop)(x)
 
 
 def sum_over(x, axis=None, keepdims=False):
-    """The sum of x over `axis`: an int, a tuple, or all axes."""
+    """The sum of x over `axis`: an int, a tuple, or all axes. keepdims: whether these stay in the shape, of size 1.
+
+    Raises ShapeError for an axis that x does not have, or that is named twice. docs/09-codeword-assembly.md.
+    """
     return Sum(axis, keepdims)(x)
 
 
 def mean(x, axis=None, keepdims=False):
-    """The mean of x over `axis`: an int, a tuple, or all axes."""
+    """The mean of x over `axis`: an int, a tuple, or all axes. keepdims: whether these stay in the shape, of size 1.
+
+    Raises ShapeError for an axis that x does not have, or that is named twice. docs/09-codeword-assembly.md.
+    """
     return Mean(axis, keepdims)(x)
 
 
 def matmul(a, b):
-    """a ...×M×K times b ...×K×N -> ...×M×N, leading sizes equal. Raises ShapeError where they do not fit."""
+    """a ...×M×K times b ...×K×N -> ...×M×N, for matrices and for equal stacks of them.
+
+    Raises ShapeError where K or the leading sizes differ: nothing is broadcast. docs/03-pixels-are-rows.md.
+    """
     return MatMul()(a, b)

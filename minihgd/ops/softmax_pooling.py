@@ -4,7 +4,7 @@
     c_i = Σ_pq Ã_i(p, q) B(p, q)                                 so C = Ãᵀ B, with pixels as rows
 
 Backward: C is linear in each of Ã and B, so dB = Ã dC and dÃ = B dCᵀ; through the softmax of a column a,
-dA = ã (dã - Σ ã dã), because raising every A_i alike changes nothing.
+dA = ã (dã - Σ ã dã), because raising every A_i alike changes nothing. Derived in docs/08-softmax-pooling.md.
 """
 
 import math
@@ -67,5 +67,8 @@ def plain_softmax_pool(attention, base):
 
 
 def softmax_pool(attention, base):
-    """attention A N×h×w×n, base B N×h×w×D -> codebook C N×n×D: equations (1) and (2). Raises ShapeError."""
+    """attention A N×h×w×n, base B N×h×w×D -> codebook C N×n×D: equations (1) and (2) of the paper.
+
+    Raises ShapeError where N, h or w differ, or there are not four axes. docs/08-softmax-pooling.md.
+    """
     return SoftmaxPool()(attention, base)

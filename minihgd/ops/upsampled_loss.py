@@ -8,7 +8,8 @@ the loss and of dz, and forgotten, while they are in the cache: with Y = R_h X R
 
     dL/dX = Σ over blocks of lines of R_hᵀ dY R_w
 
-The gradient of a scalar only waits for its factor dy, so forward computes it whole.
+The gradient of a scalar only waits for its factor dy, so forward computes it whole. Derived in
+docs/11-cross-entropy.md.
 """
 
 from .. import backend
@@ -45,8 +46,9 @@ class UpsampledCrossEntropy(Op):
 
 
 def upsampled_cross_entropy(logits, labels, void=255):
-    """cross_entropy(resize_bilinear(logits N×h×w×K, (H, W)), labels N×H×W) in little memory, a scalar.
+    """cross_entropy(resize_bilinear(logits N×h×w×K, (H, W)), labels N×H×W) in little memory: a scalar.
 
-    Raises ShapeError for shapes that do not belong together or labels outside 0..K-1.
+    void: the label of pixels that do not count. Raises ShapeError for shapes that do not belong together and labels
+    that are no integers or outside 0..K-1. docs/11-cross-entropy.md.
     """
     return UpsampledCrossEntropy(labels, void)(logits)

@@ -14,6 +14,8 @@ has a GPU of its own.
 A rank that dies or meets an error ends the others (watch.py). A signal to one rank is heard by all after the step they
 are at. MPICH's mpiexec, the extra's, hands on the Ctrl-C or SIGTERM that it gets. Open MPI's ends all processes instead
 and leaves the last checkpoint; with that one, send SIGTERM to a rank.
+
+Explained in docs/17-on-the-gpu-and-on-several.md.
 """
 
 import contextlib
@@ -28,7 +30,10 @@ SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")  # what mpie
 
 
 def started():
-    """How many processes mpiexec has started, this one among them; 1 where it was started otherwise."""
+    """How many processes mpiexec has started, this one among them; 1 where it was started otherwise.
+
+    From the environment that mpiexec leaves; MPI is not asked. See docs/17-on-the-gpu-and-on-several.md.
+    """
     return max(int(os.environ.get(name, 1)) for name in SIZES)
 
 
@@ -38,7 +43,7 @@ def joined():
 
     The ranks leave together: `group.leave()` waits for all, and so does the end of the block. An error inside that not
     every rank has agreed on ends the others, too: it is printed, and the process with it. Raises SettingError where
-    mpi4py cannot be imported, or belongs to another MPI than mpiexec.
+    mpi4py cannot be imported, or belongs to another MPI than mpiexec. See docs/17-on-the-gpu-and-on-several.md.
     """
     if started() < 2:
         yield Alone()

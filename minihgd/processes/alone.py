@@ -1,4 +1,7 @@
-"""A group of one process, and with it what the methods of every group mean."""
+"""A group of one process, and with it what the methods of every group mean.
+
+What training asks of a group: docs/17-on-the-gpu-and-on-several.md.
+"""
 
 import numpy as np
 
@@ -8,7 +11,7 @@ class Alone:
 
     rank: number of this process, from 0. size: how many there are. Among several, every rank calls the same methods in
     the same order, with arrays of one shape and dtype, NumPy's or CuPy's; a call ends when all have made it. What it
-    leaves is the same on every rank to the last bit.
+    leaves is the same on every rank to the last bit. See docs/17-on-the-gpu-and-on-several.md.
     """
 
     rank, size = 0, 1
@@ -32,11 +35,11 @@ class Alone:
         """Wait until every rank is here; from then on each may end by itself."""
 
     def device(self, name):
-        """What a rank is to compute on where all were told `name`: its own GPU of a machine's for "cuda"."""
+        """The device that a rank is to compute on where all were told `name`; among several, its own GPU for "cuda"."""
         return name
 
     def any(self, *flags):
-        """For each of the flags, whether it is up on any rank."""
+        """For each of the flags, whether it is up on any rank: a list of bools, the same on every rank."""
         return [count > 0 for count in self.all_reduce_sum(np.array(flags, np.int64)).tolist()]
 
     def share(self, length):

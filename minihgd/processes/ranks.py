@@ -1,4 +1,7 @@
-"""The processes that mpiexec has started, as a group: MPI for NumPy arrays, NCCL for CuPy's, and an end for all."""
+"""The processes that mpiexec has started, as a group: MPI for NumPy arrays, NCCL for CuPy's, and an end for all.
+
+Explained in docs/17-on-the-gpu-and-on-several.md.
+"""
 
 import os
 import socket
@@ -77,7 +80,10 @@ class Ranks(Alone):
             self.watch.close()
 
     def device(self, name):
-        """For "cuda" the rank's own GPU, joined with the others' through NCCL. Raises SettingError for "cuda:N"."""
+        """For "cuda" the rank's own GPU, joined with the others' through NCCL, as "cuda:N"; "cpu" stays.
+
+        Raises SettingError where `name` says "cuda:N" itself, without a GPU, and where NCCL cannot join them.
+        """
         if not name.startswith("cuda"):
             return name
         if name != "cuda":

@@ -3,7 +3,7 @@
 Whoever waits for a dead process waits for ever, in NCCL even where no signal is heard. But the system closes the
 connections of a process that dies, however it does, and those of a machine that is gone do not answer any more
 (KEEPALIVE). A thread beside the computation waits for that. It knows no clock: a process that is slow, or stopped for
-the night, is not dead, and is waited for.
+the night, is not dead, and is waited for. See docs/17-on-the-gpu-and-on-several.md.
 """
 
 import contextlib
@@ -26,7 +26,8 @@ PASSED_ON = 0.3  # seconds in which mpiexec passes on what was printed last; whe
 class Watch:
     """Ends this process, with a message and status 1, when another one ends without having closed its Watch.
 
-    share(value): rank 0's value, on every rank. one_machine: whether all ranks are on one.
+    rank, size: of this process. share(value): rank 0's value, on every rank. one_machine: whether all ranks are on one.
+    Raises OSError where they have not found each other within JOINING seconds.
     """
 
     def __init__(self, rank, size, share, one_machine):
@@ -45,7 +46,7 @@ class Watch:
         threading.Thread(target=self._watch, name="minihgd-watch", daemon=True).start()
 
     def close(self, word=BYE):
-        """Say that this process may end from now on."""
+        """Say to the others that this process may end from now on; word: BYE, ENDING or the rank that has died."""
         for peer in self.peers.values():
             with contextlib.suppress(OSError):
                 peer.sendall(_packed(word))

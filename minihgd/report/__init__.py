@@ -1,4 +1,4 @@
-"""Costs, times, tables, pictures."""
+"""Costs, times, tables, pictures: the paper's are explained in docs/01-what-the-network-computes.md."""
 
 from .codewords import codeword_sheet, decoder_picture, weighting_sheet
 from .cost import Cost, Row, cost

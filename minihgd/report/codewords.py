@@ -1,4 +1,7 @@
-"""Pictures of the codewords: where each is collected (Fig. 3), where it is used, and the decoder at a glance."""
+"""Pictures of the codewords: where each is collected (Fig. 3), where it is used, and the decoder at a glance.
+
+Explained in docs/01-what-the-network-computes.md.
+"""
 
 import colorsys
 
@@ -15,7 +18,7 @@ def weighting_sheet(images, weights, width=160, count=5):
 
     images: list of H×W×3 uint8. weights: list of H/32×W/32×n arrays, the `maps` of `evaluation.holistic`. The same
     `count` maps are shown for every image, chosen to differ from one another; brightness is relative to each map's own
-    maximum.
+    maximum. width: of each column, in pixels. A Pillow picture. See docs/01-what-the-network-computes.md.
     """
     chosen = different_maps(weights, count)
     cells = [[image, *(over(image, w[:, :, i], 32) for i in chosen)] for image, w in zip(images, weights, strict=True)]
@@ -27,6 +30,8 @@ def codeword_sheet(images, insides, width=160, count=5):
 
     images: list of H×W×3 uint8. insides: list of their `evaluation.holistic`. The first cell of the second row has a
     colour for the codeword that is nearest to f̃ at each pixel. Where a coefficient is negative the glow is blue.
+    width: of each column, in pixels. count: how many codewords. A Pillow picture. See
+    docs/01-what-the-network-computes.md.
     """
     chosen = different_maps([inside.maps for inside in insides], count)
     rows, captions = [], []
@@ -45,6 +50,8 @@ def decoder_picture(image, inside, labels, classes, count=4):
     The image H×W×3 uint8; the weighting maps Ã of the `count` codewords that are foremost in the most pixels; those
     codewords, their channels as strokes; their coefficients W, blue where negative; the foremost codeword of f̃ at each
     pixel; the prediction `labels` H×W. A codeword keeps its colour throughout; those that are not shown are pale.
+    inside: what `evaluation.holistic` gives. classes: their names, for the legend. See
+    docs/01-what-the-network-computes.md.
     """
     n, D = inside.codebook.shape
     foremost = foremost_codeword(inside)

@@ -2,7 +2,8 @@
 
 The paper's Table 1 counts otherwise: a convolution's bias and batch normalisation (two for every element) are among its
 multiply-accumulates, a transposed convolution goes by its output's size, products of matrices count nothing, and the
-1000-way classification layer that the pretrained backbone came with is among the parameters. Both counts are here.
+1000-way classification layer that the pretrained backbone came with is among the parameters. Both counts are here, and
+explained in docs/01-what-the-network-computes.md.
 """
 
 import contextlib
@@ -22,9 +23,10 @@ NUMBER = 4  # bytes of a float32
 
 @dataclass
 class Row:
-    """One step of a model: its name, the kind of op, its output's shape (N, H, W, C), and what it costs.
+    """One step of a model: its name, the kind of op, its output's shape, such as (N, H, W, C), and what it costs.
 
-    macs: multiply-accumulates. paper_macs: those by the paper's count. memory: bytes that a training step keeps of it.
+    params: numbers in its weights. macs: multiply-accumulates. paper_macs: those by the paper's count. memory: bytes
+    that a training step keeps of it. See docs/01-what-the-network-computes.md.
     """
 
     name: str
@@ -42,7 +44,7 @@ class Cost:
 
     params: all parameters; paper_params: with the classification layer. conv_macs: of convolutions; matmul_macs: of
     codebook, assembly and linear layers; paper_macs: by the paper's count. memory: bytes of activations that are kept
-    for the backward pass.
+    for the backward pass. rows: a `Row` for each step, in order. See docs/01-what-the-network-computes.md.
     """
 
     params: int = 0
@@ -76,7 +78,8 @@ def cost(model, height, width):
     """The `Cost` of a model for one image of height×width pixels, its decoder in the order in which the paper has it.
 
     Multiply-accumulates are those of convolutions without their bias, and of matrix products; nothing for
-    normalisation, activations, pooling and resizing. Raises ShapeError where the model does not take the size.
+    normalisation, activations, pooling and resizing. Raises ShapeError where the model does not take the size. See
+    docs/01-what-the-network-computes.md.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     params = sum(parameter.data.size for parameter in model.parameters())

@@ -1,4 +1,7 @@
-"""Pictures of what a model says: inputs, truths and predictions side by side, labels over an image."""
+"""Pictures of what a model says: inputs, truths and predictions side by side, labels over an image.
+
+How predictions are made and scored: docs/14-evaluation.md.
+"""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -34,8 +37,8 @@ def coloured(labels, classes):
 def side_by_side(rows, classes, width=220, titles=("image", "truth", "prediction")):
     """A picture with a row (input H×W×3, then labels H×W: truth, prediction) for each image, and a legend.
 
-    Void pixels of the truth are light grey. width: of each column, in pixels. titles: of the columns. The legend names
-    what occurs.
+    A Pillow picture. rows: a list of these. classes: their names; the legend names what occurs. Void pixels of the
+    truth are light grey. width: of each column, in pixels. titles: of the columns. See docs/14-evaluation.md.
     """
     cells = [[image, *(coloured(one, classes) for one in labels)] for image, *labels in rows]
     occurring = np.unique(np.concatenate([np.ravel(labels) for row in rows for labels in row[1:]]))
@@ -47,7 +50,8 @@ def overlay_with_legend(image, labels, classes, strength=0.6):
     """A Pillow picture of an image H×W×3 under the colours of its labels H×W, edges drawn, with a legend below.
 
     The legend names the classes that occur, the largest first, with their shares of the pixels. What a class named
-    "background" covers stays as it is. In bytes throughout: a photograph of today has tens of millions of pixels.
+    "background" covers stays as it is. classes: the names. strength: the share of the colours, 0 to 1; the rest is the
+    image's. In bytes throughout: a photograph of today has tens of millions of pixels. See docs/14-evaluation.md.
     """
     height, width = labels.shape
     scale = max(1, round(width / 700))  # of letters and edges
@@ -76,14 +80,17 @@ def share(part):
 
 
 def palette_picture(labels, classes):
-    """Labels H×W as a Pillow palette picture: its values are the labels, its colours those of `coloured`."""
+    """Labels H×W as a Pillow palette picture: its values are the labels, its colours those of `coloured`.
+
+    classes: their names, which choose the colours. Palettes: docs/14-evaluation.md.
+    """
     picture = Image.fromarray(labels.astype(np.uint8))
     picture.putpalette(colour_table(classes).tobytes())
     return picture
 
 
 def save(picture, path):
-    """Write a Pillow image as PNG, aside and then renamed."""
+    """Write a Pillow image as PNG, aside and then renamed: `path` is whole or not there. Raises OSError, naming it."""
     with written_aside(path) as file:
         picture.save(file, format="PNG")
 

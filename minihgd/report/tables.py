@@ -1,4 +1,4 @@
-"""Tables in plain text."""
+"""Tables in plain text: of scores as docs/14-evaluation.md has them, and as the paper's Table 6."""
 
 import numpy as np
 
@@ -7,7 +7,11 @@ TABLE_6 = ("aero", "bike", "bird", "boat", "bottle", "bus", "car", "cat", "chair
 
 
 def class_table(score, classes):
-    """The score of each class that occurs, as lines of text: name, IoU, share of the labelled pixels."""
+    """The score of each class that occurs, as lines of text: name, IoU, share of the labelled pixels.
+
+    The last line has the mean IoU. score: an `evaluation.Score`. classes: the names of its K classes. See
+    docs/01-what-the-network-computes.md.
+    """
     total = max(1, score.confusion.sum())
     rows = [("class", "IoU", "pixels")]
     for name, iou, count in zip(classes, score.class_iou, score.confusion.sum(axis=1), strict=True):
@@ -20,7 +24,8 @@ def class_table(score, classes):
 def table_6(score, name):
     """A VOC score as a row of the paper's Table 6, under its header: IoU of the classes and their mean, in percent.
 
-    The background is in the mean, as on VOC's server, and has no column.
+    score: an `evaluation.Score` of VOC's 21 classes. name: of the method, for the first column. The background is in
+    the mean, as on VOC's server, and has no column. See docs/01-what-the-network-computes.md.
     """
     iou = ["–" if np.isnan(value) else f"{100 * value:.1f}" for value in score.class_iou[1:]]
     return "\n".join(aligned([("Method", *TABLE_6, "mIoU%"), (name, *iou, f"{100 * score.mean_iou:.1f}")]))

@@ -1,4 +1,4 @@
-"""SGD, the schedule, the loop, checkpoints."""
+"""SGD, the schedule, the loop, checkpoints: docs/13-training.md."""
 
 from .checkpoint import Checkpoint, load, model_of, restore, save
 from .loop import Run, Settings

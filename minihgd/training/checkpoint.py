@@ -1,6 +1,7 @@
 """Checkpoints: one `.npz` file with weights, velocities, the step, and what the run was set to.
 
-A file is written aside, flushed to the disk and renamed, so that a checkpoint is whole or is not there.
+A file is written aside, flushed to the disk and renamed, so that a checkpoint is whole or is not there. Explained in
+docs/13-training.md.
 """
 
 import json
@@ -18,7 +19,11 @@ FORMAT = "minihgd checkpoint 1"
 
 @dataclass
 class Checkpoint:
-    """What a file holds. `about`: the settings of the run and the model, plain JSON values."""
+    """What a file holds: a run after `step` steps.
+
+    weights, velocity: name -> NumPy array, as the model's and the optimiser's `state_dict` have them. about: the
+    settings of the run and the model, plain JSON values. See docs/13-training.md.
+    """
 
     step: int
     weights: dict  # name -> array, the library's own layout
@@ -27,7 +32,10 @@ class Checkpoint:
 
 
 def save(path, checkpoint):
-    """Write a Checkpoint to `path`; what was there before stays whole until the new one is."""
+    """Write a Checkpoint to the file `path`; what was there before stays whole until the new one is.
+
+    checkpoint: the Checkpoint. Raises OSError, naming the file, where it cannot be written. See docs/13-training.md.
+    """
     header = json.dumps({"format": FORMAT, "step": checkpoint.step, "about": checkpoint.about})
     arrays = {f"weights/{name}": a for name, a in checkpoint.weights.items()}
     arrays |= {f"velocity/{name}": a for name, a in checkpoint.velocity.items()}
@@ -36,7 +44,10 @@ def save(path, checkpoint):
 
 
 def load(path):
-    """Read a Checkpoint. Raises CheckpointError for a missing, broken or foreign file."""
+    """Read the Checkpoint in the file `path`; nothing in it is executed.
+
+    Raises CheckpointError for a missing, broken or foreign file. See docs/13-training.md.
+    """
     try:
         arrays, header = _read(path)
         found, step, about = header["format"], header["step"], header["about"]
@@ -73,9 +84,11 @@ def _read(path):
 
 
 def model_of(path):
-    """The model of a checkpoint, in evaluation mode, and its `about`. Raises CheckpointError.
+    """The model of the checkpoint in the file `path`, in evaluation mode on the CPU, and its `about`.
 
-    For checkpoints whose `about` has `network`, the arguments of `models.build`, and the list `classes`.
+    For checkpoints whose `about` has `network`, the arguments of `models.build`, and the list `classes`. Raises
+    CheckpointError where these are missing, the weights are another network's, or the file is missing or broken. See
+    docs/13-training.md.
     """
     checkpoint = load(path)
     network, classes = (checkpoint.about.get(key) for key in ("network", "classes"))
@@ -98,10 +111,10 @@ def flat(about, prefix=""):
 
 
 def restore(path, model, optimiser, about):
-    """Load `path` into a model and its optimiser and return the step, if it belongs to a run set to `about`.
+    """Load the file `path` into a model and its optimiser and return the step, if it is of a run set to `about`.
 
-    Raises CheckpointError, naming what differs, for a checkpoint of another model or other settings; then nothing
-    was changed.
+    Raises CheckpointError, naming what differs, for a checkpoint of another model or other settings, and for a file
+    that is missing or broken; then nothing was changed. See docs/13-training.md.
     """
     checkpoint = load(path)
     there, here = flat(checkpoint.about), flat(about)

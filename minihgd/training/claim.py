@@ -1,4 +1,4 @@
-"""A run's folder belongs to one process at a time."""
+"""A run's folder belongs to one process at a time; what a run is, docs/13-training.md says."""
 
 import contextlib
 import os

@@ -1,7 +1,8 @@
 """Parameters side by side in one array, so that what is done to all of them is done once.
 
 Their gradients are added up over processes in one exchange, and a step of SGD is one call, not one for each of a
-hundred small arrays. A parameter's `data` becomes a view of the array; names and shapes stay what they are.
+hundred small arrays. A parameter's `data` becomes a view of the array; names and shapes stay what they are. Explained
+in docs/13-training.md; the exchange in docs/17-on-the-gpu-and-on-several.md.
 """
 
 from .. import backend

@@ -1,4 +1,4 @@
-"""Logs as CSV files: a row per step, or per evaluation, readable while the run goes on."""
+"""Logs as CSV files: a row per step, or per evaluation, readable while the run goes on (docs/13-training.md)."""
 
 import csv
 import os
@@ -9,7 +9,8 @@ from ..files import naming, written_aside
 class Log:
     """A CSV file with a header, which appears, with its folder, when the first row is written.
 
-    A run that resumes drops the rows after the step it starts from.
+    path: of the file. columns: the header, "step" among it. first_step: the step that the run starts from; rows up
+    to it are kept.
     """
 
     def __init__(self, path, columns, first_step):
@@ -32,7 +33,7 @@ class Log:
             return [row for row in csv.DictReader(file) if all(row.get(c) for c in self.columns)]
 
     def write(self, *values):
-        """Add a row, `values` in the order of the columns."""
+        """Add a row, `values` in the order of the columns. Raises OSError, naming the file."""
         if self._file is None:
             self._open()
         with naming(self.path):
@@ -53,10 +54,13 @@ class NoLog:
     """Of a process whose rows another one writes: nothing ever lacks here."""
 
     def write(self, *values):
+        """Nothing: the row is another process's to write."""
         pass
 
     def has(self, step):
+        """Yes: no row is missed here."""
         return True
 
     def close(self):
+        """Nothing: no file is open."""
         pass

@@ -7,6 +7,8 @@ killed, goes on from its last checkpoint as if nothing had happened.
 Several processes run the same loop, each on its share of every batch, and compute what one would of the whole batch:
 labelled pixels are counted, gradients and statistics added up over all (see processes/). Rank 0 writes the folder. What
 decides where the loop goes, they agree on: a signal that one of them got, what the clock says, what rank 0 finds there.
+
+Explained in docs/13-training.md.
 """
 
 import contextlib
@@ -39,7 +41,14 @@ MOST_EPOCHS, MOST_SCALE = 1_000_000, 100  # beyond them is a slip of the keys
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run's result depends on, beside the model and the data (section 4.1 of the paper)."""
+    """What a run's result depends on, beside the model and the data (section 4.1 of the paper).
+
+    epochs: passes over the data set. batch: images a step, over all processes. crop: side of a training image in
+    pixels. lr: learning rate of the backbone at the first step, decoder_factor: how many times that the decoder has;
+    power: of the poly schedule. momentum, weight_decay, clip: see `SGD`. scales: the range that an image's long side is
+    drawn from, over its own. flip: the probability of a mirrored image. seed: of all that is random in a step. Raises
+    SettingError naming the setting that is out of range. See docs/13-training.md.
+    """
 
     epochs: float = 120
     batch: int = 16
@@ -71,7 +80,7 @@ class Settings:
                                f"found {' '.join(map(str, self.scales))}")
 
     def steps(self, images):
-        """Steps in the whole run over a data set of that many images."""
+        """Steps in the whole run over a data set of that many images: epochs · images / batch, rounded, at least 1."""
         return max(1, round(self.epochs * images / self.batch))
 
 
@@ -82,11 +91,19 @@ class Run:
     `data.as_input`). folder: gets `checkpoint.npz`, `steps.csv` (step, loss, lr, images_per_second) and
     `evaluation.csv` (step, epoch, pixel_accuracy, mean_iou). about: JSON values that say which model and data this is;
     a checkpoint with others is refused. evaluate: a function of the model that returns a Score, or None; called every
-    `evaluate_every` epochs, when the checkpoint is written too (and every `save_minutes`).
+    `evaluate_every` epochs, when the checkpoint is written too (and every `save_minutes`). dataset: as `data.Batches`
+    takes it. settings: the Settings. workers: threads that read and augment images. out: a text file for what the run
+    says, None for standard output.
 
     group: of the processes that train together (see `processes.joined`). Each of them makes the same Run; the model's
     loss is a mean over the labelled pixels, and `evaluate` returns the Score of the rank's share of the images
-    (`data.Share`). With any number of processes a run gives the same results and goes on from the same checkpoints.
+    (`data.Share`). With any number of processes a run gives the same results, up to rounding, and goes on from the same
+    checkpoints.
+
+    Raises SettingError for an `evaluate_every` that is not above 0, a batch that cannot be divided by the processes,
+    and a model without a `decoder`; DataError for an empty data set. Its methods raise CheckpointError for a folder
+    with no run or another's, TrainingError where another process is writing there or the ranks' weights differ,
+    DivergedError for a loss or weights that are not finite. See docs/13-training.md.
     """
 
     def __init__(self, model, dataset, settings, folder, about=None, evaluate=None, evaluate_every=1, workers=2,
@@ -107,7 +124,7 @@ class Run:
 
     @property
     def path(self):
-        """Of the checkpoint."""
+        """The path of the checkpoint."""
         return os.path.join(self.folder, "checkpoint.npz")
 
     def resume(self):
@@ -212,7 +229,8 @@ class Run:
     def step(self, step, images, labels, lr):
         """One step on images N×h×w×3 uint8 and labels N×h×w, this rank's; returns the loss of the whole batch, a float.
 
-        Raises DivergedError for one that is not finite, before anything has moved.
+        step: its number, from 0, of which dropout is drawn. lr: the backbone's learning rate. Raises DivergedError for
+        one that is not finite, before anything has moved.
         """
         return self._step(step, images, labels, lr, read=True)
 

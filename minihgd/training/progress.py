@@ -1,4 +1,7 @@
-"""What long work says while it goes on: one line that is rewritten on a terminal, plain lines elsewhere."""
+"""What long work says while it goes on: one line that is rewritten on a terminal, plain lines elsewhere.
+
+Used by the loop of docs/13-training.md.
+"""
 
 import os
 import sys
@@ -8,7 +11,10 @@ import time
 class Progress:
     """Reports steps of a run, or other things that are counted: how many, images per second, time left.
 
-    Where nobody reads on, such as behind `| head -3`, the work does, without a word.
+    steps: how many there are in all. batch: images in each. first: how many were done before. out: a text file, None
+    for standard output. every: seconds between reports where that is no terminal; on one they come five times a second.
+    what: the word for one step. Where nobody reads on, such as behind `| head -3`, the work does, without a word. The
+    loop of docs/13-training.md reports so.
     """
 
     def __init__(self, steps, batch=1, first=0, out=None, every=10.0, what="step"):
@@ -20,7 +26,7 @@ class Progress:
         self.first, self.paused = first, 0.0
 
     def step(self, done, loss, lr):
-        """Report after a step of training: see `report`."""
+        """Report the loss and the learning rate after step number `done` of training: see `report`."""
         return self.report(done, f"loss {loss:.4f}  lr {lr:.5f}  ")
 
     def report(self, done, text=""):
@@ -39,7 +45,7 @@ class Progress:
         self._print(f"\r\033[K{text}\n" if self.live else f"{text}\n")
 
     def pause(self, seconds):
-        """Time that was not spent on steps: evaluation."""
+        """Leave seconds that were not spent on steps, such as an evaluation's, out of the rate and the time left."""
         self.paused += seconds
 
     def _write(self, text):

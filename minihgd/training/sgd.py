@@ -6,6 +6,8 @@ as PyTorch has it: the decay λ acts on every parameter and goes through the mom
 parameters, taken as one vector, are shortened to that length where they are longer (Pascanu et al. 2013).
 
 Where several processes have a share of the batch each, g is the sum of theirs, and all make the same step.
+
+Derived in docs/13-training.md.
 """
 
 from .. import backend
@@ -15,10 +17,11 @@ from .flat import Flat
 
 
 class SGD:
-    """Steps a model's parameters, whose data it lays side by side (see flat.py).
+    """Steps the parameters of a model, whose data it lays side by side: v ← m v + (g + λ w), w ← w - lr v.
 
-    factors: name prefix -> factor on the learning rate, as {"decoder.": 10}. clip: the most that the gradients' length
-    may be; 0 for anything. group: of the processes that step together.
+    momentum: m. weight_decay: λ, on every parameter. factors: name prefix -> factor on the learning rate, as
+    {"decoder.": 10}. clip: the most that the gradients' length may be; 0 for anything. group: of the processes that
+    step together. Raises SettingError for a prefix with which no parameter's name starts. See docs/13-training.md.
     """
 
     def __init__(self, model, momentum=0.9, weight_decay=1e-4, factors=None, clip=0, group=None):
@@ -39,7 +42,8 @@ class SGD:
     def step(self, lr):
         """Move every parameter that has a gradient by its velocity, in place, and forget the gradient.
 
-        Raises TrainingError for parameters that were moved to another device or cast since this was made.
+        lr: the learning rate, before the factors. Raises TrainingError for parameters that were moved to another device
+        or cast since this was made.
         """
         steps = []
         for flat in self.flats:
@@ -80,6 +84,6 @@ class SGD:
         return {name: backend.to_numpy(v) for name, v in self.velocity.items()}
 
     def load_state_dict(self, arrays):
-        """Copy velocities saved by `state_dict` back. Names and shapes must be the parameters'."""
+        """Copy velocities saved by `state_dict` back, of the parameters' shapes. Raises KeyError for a missing name."""
         for name, v in self.velocity.items():
             v[...] = backend.of(v).xp.asarray(arrays[name])

@@ -1,4 +1,7 @@
-"""Checkpoints: pretrained backbones and whole models, read and written without PyTorch."""
+"""Checkpoints: pretrained backbones and whole models, read and written without PyTorch.
+
+Explained in docs/12-resnet-and-its-checkpoints.md.
+"""
 
 from .describe import describe, in_words
 from .files import read, write

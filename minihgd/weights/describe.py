@@ -1,4 +1,4 @@
-"""Which ResNet a file holds, told by its names and shapes."""
+"""Which ResNet a file holds, told by its names and shapes: see docs/12-resnet-and-its-checkpoints.md."""
 
 import re
 
@@ -8,10 +8,11 @@ BLOCK = re.compile(r"layer([1-4])\.(\d+)\.")
 
 
 def describe(found):
-    """What `find` returns: the settings of `models.resnet` for it, or {} if it is no ResNet that is known here.
+    """The settings of `models.resnet` for what a file holds, or {} if it is no ResNet that is known here.
 
-    Keys: depth, stem, shortcut, channels, width, and classes where it has a classification layer. What names and shapes
-    do not tell: where the stride sits, and whether the images are RGB.
+    found: what `find` returns. Keys: depth, stem, shortcut, channels, width, and classes where it has a classification
+    layer. What names and shapes do not tell: where the stride sits, and whether the images are RGB. The variants are
+    in docs/12-resnet-and-its-checkpoints.md.
     """
     arrays = {name.removeprefix("backbone."): array for name, (_, array) in found.items()}
     counts = [0, 0, 0, 0]
@@ -34,7 +35,10 @@ def describe(found):
 
 
 def in_words(found):
-    """The same as a phrase for messages."""
+    """The settings that `describe(found)` returns, as a phrase for messages.
+
+    The variants are in docs/12-resnet-and-its-checkpoints.md.
+    """
     settings = describe(found)
     if not settings:
         return f"{len(found)} arrays of no network that is known here"

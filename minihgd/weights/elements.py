@@ -1,4 +1,7 @@
-"""Bytes of a file as arrays: mapped, not copied, and with the kinds of numbers that NumPy lacks."""
+"""Bytes of a file as arrays: mapped, not copied, and with the kinds of numbers that NumPy lacks.
+
+What lies in such a file: docs/12-resnet-and-its-checkpoints.md.
+"""
 
 import math
 import mmap
@@ -15,14 +18,14 @@ def mapped(path):
 
 
 def length(kind, *shape):
-    """Bytes of an array of a kind and shape."""
+    """How many bytes an array of a kind ("f4", "bfloat16", ...) and a shape takes."""
     return math.prod(shape) * (SPECIAL.get(kind) or np.dtype(kind).itemsize)
 
 
 def elements(content, kind, order="<"):
-    """Bytes, little-endian (or big, ">"), as an array of one dimension: a view, but for bfloat16 and bool.
+    """The bytes `content`, a uint8 array, little-endian (or big, ">"), as an array of one dimension and a kind.
 
-    bfloat16 is the upper half of a float32, and becomes one. The array cannot be written to.
+    A view, but for bfloat16, the upper half of a float32, which becomes one, and for bool. It cannot be written to.
     """
     if kind == "bool":
         array = content != 0

@@ -1,4 +1,7 @@
-"""Files of named arrays, whatever wrote them. Nothing in them is ever executed."""
+"""Files of named arrays, whatever wrote them. Nothing in them is ever executed.
+
+Why that matters: docs/12-resnet-and-its-checkpoints.md.
+"""
 
 import os
 
@@ -18,11 +21,12 @@ STRANGERS = {b"version https://git-lfs": "a pointer of Git LFS in place of the f
 def read(path):
     """name -> NumPy array, as stored, of a file of `torch.save` in either form, a safetensors or an .npz file.
 
-    The kind is told by the content. Arrays of the first three are views of the file that cannot be written to, and are
+    The kind is told by what is in `path`. Arrays of the first three are views of the file that cannot be written to,
     read from it where they are used; the file has to stay as it is as long. bfloat16 becomes float32. In a dictionary
     of several things, as training scripts write, the state dict is found by its name. A prefix `module.` before every
-    name, left by training on several GPUs, is taken off. Raises WeightsError, naming what was refused or broken, for
-    any other file.
+    name, left by training on several GPUs, is taken off. Raises WeightsError, a ValueError, naming what was
+    refused or broken, for any other file. Why a file is dangerous to open, and how it is read:
+    docs/12-resnet-and-its-checkpoints.md.
     """
     path, kind = os.fspath(path), "weights"
     try:
@@ -64,9 +68,10 @@ READERS = {"an archive of torch.save": torch_files.read_archive, "a stream of to
 
 
 def write(path, arrays):
-    """Write name -> array to a path that ends in .safetensors or .npz; the file is whole or not there.
+    """Write `arrays`, name -> NumPy array, to a `path` ending in .safetensors or .npz; the file is whole or not there.
 
-    Raises WeightsError for another ending or a dtype that safetensors lacks.
+    Raises WeightsError for another ending or a dtype that safetensors lacks, OSError where it cannot be written. The
+    first format: docs/12-resnet-and-its-checkpoints.md.
     """
     path = os.fspath(path)
     if path.endswith(".safetensors"):

@@ -1,4 +1,7 @@
-"""A file's arrays into a model, and a model's arrays into a file that PyTorch users can load."""
+"""A file's arrays into a model, and a model's arrays into a file that PyTorch users can load.
+
+Shown in docs/12-resnet-and-its-checkpoints.md.
+"""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +20,8 @@ class Report:
     holds: what the file looks like. matched: loaded. missing: in the model, not in the file. unexpected: in the file,
     not in the model. conflicts: name -> (shape in the file, shape in the model). broken: numbers that are not finite,
     or a negative variance. skipped: in the file, of a part that was not to be loaded. folded: whether normalisation is
-    folded into the convolutions (see `unfold`).
+    folded into the convolutions (see `unfold`). `str(report)` says it in a sentence, as in
+    docs/12-resnet-and-its-checkpoints.md.
     """
 
     holds: str = ""
@@ -51,13 +55,14 @@ class Report:
 
 
 def load(model, path, strict=True):
-    """Load a file that `read` reads into a ResNet or a segmentation model; returns a Report.
+    """Load the file `path`, which `read` can read, into a ResNet or a segmentation `model`; returns a Report.
 
     Names and layouts are converted (names.py) and numbers become the model's float type. A file of a backbone fills
     the backbone of a segmentation model. Skipped is what has no part to go to: a classification layer, or a decoder
     where the model is a backbone. With `strict`, every array of the model (or of its backbone) has to be in the file,
     with its shape and sound numbers, and nothing beside; without, what fits is loaded, and `Report.left` keeps its
-    initial values. Raises WeightsError where that is not so, or nothing fits; then nothing was changed.
+    initial values. Raises WeightsError where that is not so, or nothing fits; then nothing was changed. Shown in
+    docs/12-resnet-and-its-checkpoints.md.
     """
     report, arrays = match(model.state_dict(), find(path))
     if not report.matched or strict and not report.fits:
@@ -67,7 +72,11 @@ def load(model, path, strict=True):
 
 
 def find(path):
-    """own name -> (stored name, array in this library's layout) of a file. Raises WeightsError."""
+    """own name -> (stored name, array in this library's layout) of the file `path`.
+
+    Raises WeightsError for a file that `read` refuses, and where two of its names mean one. The layouts:
+    docs/12-resnet-and-its-checkpoints.md.
+    """
     stored = files.read(path)
     try:
         return names.convert(stored)
@@ -78,7 +87,8 @@ def find(path):
 def match(own, found):
     """What of `found` (name -> (stored name, array), see `find`) fits `own` (name -> array).
 
-    Returns a Report and the arrays that fit, in the types of the own ones.
+    Returns a Report and the arrays that fit, name -> array, as `found` has them. A backbone's names find their place
+    below a model's `backbone.`. Layouts and names: docs/12-resnet-and-its-checkpoints.md.
     """
     report = Report(in_words(found))
     prefix = "backbone." if any(name.startswith("backbone.") for name in own) else ""
@@ -112,7 +122,8 @@ def match(own, found):
 def save(model, path):
     """Write a model's arrays to a path that ends in .safetensors or .npz, in PyTorch's names and layout.
 
-    A ResNet's are then torchvision's. Raises WeightsError for another ending; the file is whole or not there.
+    A ResNet's are then torchvision's. Raises WeightsError for another ending; the file is whole or not there. What is
+    in it: docs/12-resnet-and-its-checkpoints.md.
     """
     files.write(path, {name: names.torch_layout(name, array) for name, array in model.state_dict().items()})
 

@@ -8,6 +8,7 @@
 
 PyTorch keeps a convolution's weight as Cout×Cin×kh×kw, a transposed one's as Cin×Cout×kh×kw and a linear layer's as
 Cout×Cin; here it is kh×kw×Cin×Cout and Cin×Cout. A checkpoint of this library is in its own layout already.
+Which way round is right, with numbers: docs/12-resnet-and-its-checkpoints.md.
 """
 
 import re
@@ -74,6 +75,10 @@ def own_layout(name, array):
 
 
 def torch_layout(name, array):
-    """The way back: kh×kw×Cin×Cout -> Cout×Cin×kh×kw, Cin×Cout -> Cout×Cin. A view."""
+    """The way back: array kh×kw×Cin×Cout -> Cout×Cin×kh×kw, Cin×Cout -> Cout×Cin; others as they are. A view.
+
+    name: the array's own, which tells the transposed convolutions, Cin×Cout×kh×kw there. See
+    docs/12-resnet-and-its-checkpoints.md.
+    """
     four = (2, 3, 0, 1) if TRANSPOSED.search(name) else (3, 2, 0, 1)
     return array.transpose({4: four, 2: (1, 0)}.get(array.ndim, range(array.ndim)))

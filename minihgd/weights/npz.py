@@ -1,7 +1,7 @@
 """.npz files, which np.savez writes: zip files with one .npy entry per array, of plain numbers or text.
 
 NumPy's own reader hands the header of an array to Python's parser, which a crafted one can make warn, or use gigabytes;
-here it has to look as NumPy writes it.
+here it has to look as NumPy writes it. What else a file may do: docs/12-resnet-and-its-checkpoints.md.
 """
 
 import math
@@ -20,7 +20,7 @@ LONGEST = 10_000  # bytes of a header
 
 
 def read(path):
-    """name -> array, in memory. Raises ValueError and others for what is broken."""
+    """name -> array of the file `path`, in memory. Raises ValueError and others for what is broken."""
     data = mapped(path)
     found = zips.entries(path, UNPACKED + 2 * len(data))
     return {name.removesuffix(".npy"): _array(name, zips.content(data, info)) for name, info in found.items()}

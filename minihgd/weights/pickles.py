@@ -4,6 +4,7 @@ A pickle is a program for a machine with a stack, a memo and one dangerous instr
 and call it. `pickletools` of the standard library splits the program into instructions and executes none. The machine
 here knows the instructions that build plain containers. Where a program names something, the name is compared with a
 short list, and what stands for it is a function of this file; nothing is imported, looked up or called on its behalf.
+Shown with a hostile file in docs/12-resnet-and-its-checkpoints.md.
 """
 
 import math
@@ -62,15 +63,18 @@ class Stream:
         self.data, self.position = memoryview(data)[:PROGRAM], 0
 
     def tell(self):
+        """The position, in bytes from the start."""
         return self.position
 
     def read(self, count):
+        """The next `count` bytes. Raises ValueError where there are not so many."""
         if not 0 <= count <= len(self.data) - self.position:
             raise ValueError(f"its pickle asks for {count} bytes at position {self.position} of {len(self.data)}")
         self.position += count
         return bytes(self.data[self.position - count : self.position])
 
     def readline(self):
+        """The bytes up to the end of the line and with it, 4096 at most. Raises ValueError for one with a backslash."""
         text, end, _ = bytes(self.data[self.position : self.position + LINE]).partition(b"\n")
         if b"\\" in text:  # in no number and no name; `pickletools` would undo it, with a warning if that is in vain
             raise ValueError(f"broken pickle: a backslash at position {self.position}")
@@ -103,7 +107,7 @@ class Machine:
         return self.stack[0]
 
     def execute(self, opcode, argument):
-        """One instruction of `pickletools`, with its argument."""
+        """One instruction of `pickletools`, with its argument. Raises ValueError for one that is refused, or broken."""
         self._charge(1)
         push, pop = self.stack.append, self.stack.pop
         if opcode in LITERALS:

@@ -1,4 +1,7 @@
-"""safetensors: an 8-byte length, a JSON header name -> {dtype, shape, data_offsets}, then the bytes of the tensors."""
+"""safetensors: an 8-byte length, a JSON header name -> {dtype, shape, data_offsets}, then the bytes of the tensors.
+
+Read by hand in docs/12-resnet-and-its-checkpoints.md.
+"""
 
 import json
 

@@ -4,7 +4,8 @@
     stream   four pickles (a magic number, the version, the system, the program), a fifth with the keys of the
              storages, then for each key its number of elements in 8 bytes, and the elements
 
-A storage is a run of numbers; a tensor is a view of one, so that several may share it.
+A storage is a run of numbers; a tensor is a view of one, so that several may share it. A program written by
+hand: docs/12-resnet-and-its-checkpoints.md.
 """
 
 import math

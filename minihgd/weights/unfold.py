@@ -4,6 +4,7 @@ For prediction a normalisation is a fixed scale and shift of every channel, and 
 multiplied into the convolution before it: what is left is γ = 1, running mean 0, running variance 1 and a shift. In
 training the statistics are those of the batch, so such a network would start with every channel at deviation 1, which
 is not what its weights were made for. The scale can be had back: measured on some images, and put into γ.
+Derived in docs/12-resnet-and-its-checkpoints.md.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..backend import of
 
 
 def is_folded(arrays):
-    """Whether all normalisations among name -> array are identities with shifts."""
+    """Whether all normalisations among name -> array are identities, up to 0.001, and some shift is not zero."""
     norms = [name.removesuffix("running_var") for name in arrays if name.endswith(".running_var")]
     identity = all(np.allclose(arrays.get(norm + kind, value), value, atol=1e-3) for norm in norms
                    for kind, value in (("weight", 1), ("running_mean", 0), ("running_var", 1)))
@@ -22,7 +23,7 @@ def is_folded(arrays):
 
 
 def unfold(model, images):
-    """Give every normalisation of a model the statistics that it meets on images (a tensor N×H×W×3), in place.
+    """Give every normalisation of `model` the statistics that it meets on `images` (a tensor N×H×W×3), in place.
 
     What the model computes in evaluation mode stays the same: a channel's mean μ and variance σ² become its running
     statistics m and v, and its scale and shift make up for it,
@@ -30,7 +31,8 @@ def unfold(model, images):
         γ (x - m) / √(v + ε) + β  =  γ' (x - μ) / √(σ² + ε) + β'
         γ' = γ √(σ² + ε) / √(v + ε)        β' = β + γ (μ - m) / √(v + ε)
 
-    and in training mode it now computes the same on such images. The model is left in evaluation mode.
+    and in training mode it now computes the same on such images. The model is left in evaluation mode. Derived in
+    docs/12-resnet-and-its-checkpoints.md.
     """
     norms = [module for _, module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:

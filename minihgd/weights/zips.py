@@ -1,4 +1,7 @@
-"""The entries of zip files, which torch.save's archives and .npz files are. What is stored is used where it lies."""
+"""The entries of zip files, which torch.save's archives and .npz files are. What is stored is used where it lies.
+
+What is in such an archive: docs/12-resnet-and-its-checkpoints.md.
+"""
 
 import io
 import zipfile

@@ -12,6 +12,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS))
 
 import excerpts  # noqa: E402
+from reading_time import minutes  # noqa: E402
 
 PAGES = excerpts.pages()
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
@@ -41,6 +42,17 @@ def test_excerpts_are_the_source(page):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_is_read_in_ten_minutes(page):
+    assert minutes(page.read_text(encoding="utf-8")) <= 10
+
+
+def test_what_takes_time():
+    page = "word " * 250 + "\n```python\n" + ">>> x\n" * 40 + "```\n\n```math\nx\n```\n"  # 1 min + 1 min + 10 s
+    assert minutes(page) == pytest.approx(2 + 1 / 6, abs=0.01)
+    assert minutes(page + "<details>\n" + page + "</details>\n\n## Exercises\n" + page) == minutes(page)
 
 
 def test_a_page_that_is_wrong_is_noticed(tmp_path):

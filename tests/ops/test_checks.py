@@ -124,3 +124,10 @@ def test_float32_batch_norm_against_the_plain_loop():
     x = 3 * X + 2
     y = ops.batch_norm(x, ROW[:8], ROW[4:], ROW[:8].copy(), ROW[:8] ** 2, True)
     equal(y, normalisation.plain_batch_norm(x, ROW[:8], ROW[4:]), tol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [lambda x: ops.sum(x, 2), lambda x: ops.mean(x, -3), lambda x: ops.sum(x, (0, -2)),
+                                   lambda x: ops.transpose(x, (0, 2)), lambda x: ops.transpose(x, (1, 1))])
+def test_axes_that_are_not_there_or_twice(wrong):
+    with pytest.raises(ShapeError, match="expected different axes, each from -2 to 1, found"):
+        wrong(random(2, 3))

@@ -58,6 +58,7 @@ def test_shares_of_a_data_set_are_all_of_it():
     shares = [data.Share(whole, rank, 3) for rank in range(3)]
     assert sorted(name for share in shares for name in share.ids) == whole.ids and len(shares[0]) == 3
     assert all(np.array_equal(share[1][0], whole[int(share.ids[1])][0]) for share in shares)
+    assert all(np.array_equal(share[-1][0], whole[int(share.ids[-1])][0]) for share in shares)
     assert len(data.Share(whole, 8, 9)) == 0
 
 
