@@ -14,10 +14,11 @@ from .elementwise import total
 
 
 def axes_of(name, axes, ndim):
-    """Axes counted from 0, of `ndim`. Raises ShapeError in the op's `name` for one that is not there, or there twice."""
+    """Axes of `ndim`, counted from 0. Raises ShapeError, with the op's name, for one that is not there, or twice."""
     found = tuple(int(a) + ndim * (a < 0) for a in axes)
     if len(set(found)) < len(found) or not all(0 <= a < ndim for a in found):
-        raise ShapeError(f"{name}: expected different axes, each from {-ndim} to {ndim - 1}, found {tuple(map(int, axes))}")
+        given = tuple(map(int, axes))
+        raise ShapeError(f"{name}: expected different axes, each from {-ndim} to {ndim - 1}, found {given}")
     return found
 
 

@@ -7,6 +7,7 @@ from ops.checks import CHECKS
 
 from minihgd import ops
 from minihgd.backend import resampling
+from minihgd.errors import ShapeError
 from minihgd.ops import (
     assembly,
     bilinear,
