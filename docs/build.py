@@ -8,11 +8,13 @@ has no font for formulas; it is STIX Two, out of ziamath's package.
 
 import argparse
 import base64
+import importlib
 import importlib.resources
 import mimetypes
 import re
 import shutil
 import sys
+import tempfile
 from html import escape
 from pathlib import Path
 from string import Template
@@ -22,6 +24,8 @@ from excerpts import DOCS, ROOT, lines, pages
 from reading_time import minutes
 
 MATH_FONT, FONT_FILE = "math.ttf", "STIXTwoMath-Regular.ttf"
+MARKER = ".minihgd-site"  # an empty file in a site: it may be replaced
+TEXTS = (".py", ".cu", ".h", ".md", "")  # what is shown as a source
 LANGUAGES = {"": "text", "cu": "cuda", "md": "markdown", "sh": "bash"}  # Pygments' names where ours differ
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
 FROM = re.compile(r"^<!-- from (\S+): ([\w.]+) -->$", re.M)
@@ -34,8 +38,8 @@ def coloured(code, language):
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
 
-    lexer = "pycon" if code.startswith(">>>") else LANGUAGES.get(language, language)
-    return highlight(code, get_lexer_by_name(lexer, stripnl=False), HtmlFormatter(nowrap=True))
+    name = "pycon" if code.startswith(">>>") else LANGUAGES.get(language, language)
+    return highlight(code, get_lexer_by_name(name, stripnl=False), HtmlFormatter(nowrap=True))
 
 
 def style():
@@ -73,12 +77,17 @@ def excerpt_of(match):
     return f'<p class="from"><a href="/{match[1]}#L{first}">{match[1]}</a>, {match[2]}</p>\n'
 
 
+class PageError(ValueError):
+    """A page with something that cannot be turned into HTML: which page, and what."""
+
+
 class Site:
     """`write()` fills the folder `out`; `sources` grows while pages are linked. Raises FileExistsError."""
 
     def __init__(self, out):
-        self.out, self.style = Path(out), style()
-        if self.out.exists() and not (self.out / MATH_FONT).exists() and any(self.out.iterdir()):
+        self.out, self.style = Path(out).resolve(), style()
+        empty = self.out.is_dir() and not any(self.out.iterdir())
+        if self.out.exists() and not empty and not (self.out / MARKER).exists():
             raise FileExistsError(f"{out} is no site of these pages, and would be replaced: name another folder")
         self.pages = {ROOT / "README.md": "index.html"}
         self.pages |= {page: f"{page.stem}.html" for page in [*pages(), DOCS / "results.md"]}
@@ -86,19 +95,25 @@ class Site:
         self.sources = {}  # file or folder -> its place in the site
 
     def write(self):
-        aside = self.out.with_name(self.out.name + ".part")
-        shutil.rmtree(aside, ignore_errors=True)
+        """Fill a folder aside, and put it in the place of `out`. Raises PageError, and OSError where none can be."""
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.out.parent, prefix=".site-") as aside:
+            self._fill(Path(aside, "site"))
+            if self.out.exists():
+                shutil.rmtree(self.out)
+            Path(aside, "site").rename(self.out)
+
+    def _fill(self, folder):
         for page, place in self.pages.items():
-            self._save(aside / place, self.page(page))
+            self._save(folder / place, self.page(page))
         waiting = dict(self.sources)
         while waiting:  # a folder's list leads to more
             for source, place in waiting.items():
-                self._save(aside / place, self.source(source))
-            waiting = {source: place for source, place in self.sources.items() if not (aside / place).exists()}
+                self._save(folder / place, self.source(source))
+            waiting = {source: place for source, place in self.sources.items() if not (folder / place).exists()}
         with importlib.resources.as_file(importlib.resources.files("ziamath.fonts") / FONT_FILE) as font:
-            shutil.copy(font, aside / MATH_FONT)
-        shutil.rmtree(self.out, ignore_errors=True)
-        aside.rename(self.out)
+            shutil.copy(font, folder / MATH_FONT)
+        (folder / MARKER).touch()
 
     def _save(self, path, text):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,9 +122,13 @@ class Site:
     def page(self, page):
         """A page of docs/, or the README, as HTML."""
         _, _, text = page.read_text(encoding="utf-8").partition("\n")
-        body, sections = html(text)
+        try:
+            body, sections = html(text)
+        except (RuntimeError, ValueError) as error:  # Pandoc's, and Pygments' of a language that it does not know
+            raise PageError(f"{page.name}: {error}") from error
         if page in pages():
-            body = f'<p class="minutes">{minutes(text):.0f} minutes, without the exercises</p>\n{body}'
+            about = "without the exercises and what is folded away"
+            body = f'<p class="minutes">{minutes(text):.0f} minutes, {about}</p>\n{body}'
         return self.framed(self.titles[page], self.linked(body, page), sections, page)
 
     def source(self, path):
@@ -137,20 +156,23 @@ class Site:
                      for sign, found in (("← {}", before), ("{} →", after)) for p in found]
             onwards = f'<div class="onwards">{"".join(steps)}</div>'
         frame = Template((DOCS / "site" / "page.html").read_text(encoding="utf-8"))
-        return frame.substitute(title=escape(title), style=self.style, pages=f"<ol>{items}</ol>", body=body,
+        kind = "page" if path in self.pages else "source"
+        return frame.substitute(title=escape(title), kind=kind, style=self.style, pages=f"<ol>{items}</ol>", body=body,
                                 onwards=onwards, sections=sections)
 
     def linked(self, body, path):
-        """HTML whose links lead within the site, and whose pictures are inside it. Raises FileNotFoundError."""
+        """HTML whose links lead within the site, and whose pictures are inside it. Raises PageError."""
         def link(match):
             kind, (target, _, place) = match[1], match[2].partition("#")
             if not target or re.match(r"\w+:", target):
                 return match[0]
             found = (ROOT / target[1:] if target.startswith("/") else path.parent / target).resolve()
-            if not found.exists():
-                raise FileNotFoundError(f"{path.name}: there is no {target} (a link)")
+            if not found.exists() or ROOT not in found.parents:
+                raise PageError(f"{path.name}: a link leads to {target}, and there is none here")
             if kind == "src":
                 return f'src="{data_of(found)}"'
+            if found.is_file() and found.suffix not in TEXTS:
+                raise PageError(f"{path.name}: a link leads to {target}, which is no text: show it as a picture")
             return f'href="{self.way(path, found)}{"#" + place if place else ""}"'
 
         return LINK.sub(link, body)
@@ -176,12 +198,14 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "site", help="a folder, replaced as a whole")
     out = parser.parse_args(arguments).out
     try:
+        needs = [importlib.import_module(name) for name in ("pypandoc", "pygments", "ziamath")]
+        needs[0].get_pandoc_version()
         site = Site(out)
         site.write()
-    except FileExistsError as error:
-        sys.exit(str(error))
     except ImportError as error:
-        sys.exit(f"build.py needs {error.name}: pip install -e '.[docs]'")
+        sys.exit(f"build.py: there is no {error.name}: pip install -e '.[docs]'")
+    except (OSError, PageError) as error:
+        sys.exit(f"build.py: {error}")
     print(f"{len(site.pages)} pages: {out / 'index.html'}")
 
 

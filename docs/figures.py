@@ -26,6 +26,9 @@ def contents(name):
 
 
 def main(names):
+    unknown = sorted(set(names) - set(FIGURES))
+    if unknown:
+        sys.exit(f"figures.py: found {', '.join(unknown)}, expected names of {', '.join(FIGURES)}")
     for name in names or FIGURES:
         path, new = FOLDER / name, contents(name)
         if not path.exists() or path.read_bytes() != new:

@@ -61,6 +61,7 @@ def test_every_page_is_there_and_whole(site, pages):
         assert page.tags.count("pre") >= text.count("```python\n")
         assert page.tags.count("details") == text.count("<details>\n")
         assert len(page.pictures) == text.count("![") and all(picture["alt"] for picture in page.pictures)
+        assert "<msup><mo minsize" not in page.text, "\\Big) with an exponent is drawn too small: \\left, \\right"
         assert "merror" not in page.text and "$$" not in page.text and "```" not in page.text
 
 
@@ -98,14 +99,29 @@ def test_a_formula_that_cannot_be_read_is_an_error():
         build.html("```math\n\\frac{1\n```\n")
 
 
-def test_a_link_that_leads_nowhere_is_an_error(tmp_path):
+@pytest.mark.parametrize("target", ["nothing.md", "../../outside.md", "figures/reach.png"])
+def test_a_link_that_leads_nowhere_is_an_error(target, tmp_path):
     made = build.Site(tmp_path / "site")
-    with pytest.raises(FileNotFoundError, match="page.md: there is no nothing.md"):
-        made.linked('<a href="nothing.md">x</a>', build.DOCS / "page.md")
+    with pytest.raises(build.PageError, match=f"page.md: a link leads to {target}"):
+        made.linked(f'<a href="{target}">x</a>', build.DOCS / "page.md")
 
 
-def test_a_folder_of_something_else_is_not_replaced(tmp_path):
-    (tmp_path / "letter.txt").write_text("dear")
+@pytest.mark.parametrize("name", ["math.ttf", "letter.txt"])
+def test_a_folder_of_something_else_is_not_replaced(name, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("dear")
     with pytest.raises(SystemExit, match="name another folder"):
-        build.main(["--out", str(tmp_path)])
-    assert (tmp_path / "letter.txt").read_text() == "dear"
+        build.main(["--out", str(out)])
+    with pytest.raises(SystemExit, match="name another folder"):
+        build.main(["--out", str(out / name)])
+    assert (out / name).read_text() == "dear" and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_goes_wrong_leaves_the_old_site(site, monkeypatch):
+    monkeypatch.setattr(build.Site, "page", lambda self, page: 1 / 0)
+    before = {path: path.read_bytes() for path in site.rglob("*.html")}
+    with pytest.raises(ZeroDivisionError):
+        build.main(["--out", str(site)])
+    assert {path: path.read_bytes() for path in site.rglob("*.html")} == before
+    assert [path.name for path in site.parent.iterdir()] == ["site"]

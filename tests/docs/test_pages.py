@@ -38,10 +38,18 @@ def test_excerpts_are_the_source(page):
     assert text.count("<!-- from ") == len(excerpts.EXCERPT.findall(text))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def anchors(page):
+    """What GitHub makes of a page's headings: lower case, hyphens for spaces, without punctuation."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, DOCS / "results.md", DOCS.parent / "README.md"], ids=lambda page: page.stem)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    for target, place in re.findall(r"\]\(([^)#:]*?)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        found = page.parent / target if target else page
+        assert found.exists(), target
+        assert not place or place in anchors(found), f"{target}#{place}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
