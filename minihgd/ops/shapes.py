@@ -113,7 +113,8 @@ class Sum(Op):
         self.axis, self.keepdims = axis, keepdims
 
     def _axes(self, ndim):
-        return tuple(range(ndim)) if self.axis is None else axes_of("sum", np.atleast_1d(self.axis), ndim)
+        name = type(self).__name__.lower()  # Mean has these axes, too
+        return tuple(range(ndim)) if self.axis is None else axes_of(name, np.atleast_1d(self.axis), ndim)
 
     def shape(self, x):
         axes = self._axes(len(x))
